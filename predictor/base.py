@@ -1,0 +1,73 @@
+"""The contract between the server and a predictor.
+
+A predictor lives in the server process. It is told of *events* (a demand miss,
+or the first use of a prefetched key; plain hits cost nothing and are not
+reported) and, on a demand miss, asked for candidates. It returns keys and
+scores and never touches the store: what is cached already, what a source owns
+and what the budget allows is decided by the prefetcher.
+
+What the candidates are worth is learned elsewhere, by the trainer, which
+publishes a `Plan`; a predictor adopts it between two requests.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+if TYPE_CHECKING:
+    from antecache.predictor.plan import Plan
+
+
+class Candidate(NamedTuple):
+    """One key that may be asked soon.
+
+    key     the key to fetch
+    score   calibrated probability in [0, 1] that it is asked for within the horizon
+    bucket  the calibration bucket the score was read from (an index into the Plan)
+    rule    the name of the evidence, at the grain the ledger keeps books and
+            switches off: `followed products:*>carts:*`
+    why     the features the score came from, for EXPLAIN: name, value pairs
+    """
+
+    key: bytes
+    score: float
+    bucket: int
+    rule: str
+    why: tuple[tuple[str, float], ...]
+
+
+class Predictor(ABC):
+    """Base of every family of evidence. Constructors only store parameters.
+
+    budget_bytes  what its structures may occupy; `nbytes` must stay below it
+    """
+
+    name: ClassVar[str]  #: the option's value; equals the file's name
+
+    def __init__(self, budget_bytes: int) -> None:
+        self.budget_bytes = budget_bytes
+
+    @abstractmethod
+    def candidates(self, key: bytes) -> list[Candidate]:
+        """What may follow a demand miss of `key`, best first. Does not record the miss."""
+
+    @abstractmethod
+    def observe(self, key: bytes, *, demand: bool) -> None:
+        """Record an event: a demand miss, or (`demand` false) the first use of a prefetched key."""
+
+    @abstractmethod
+    def adopt(self, plan: Plan) -> None:
+        """Use a newly published Plan from the next call on. Takes well under a millisecond."""
+
+    @abstractmethod
+    def resize(self, budget_bytes: int) -> None:
+        """The memory share changed; keep the newest history that fits."""
+
+    @property
+    @abstractmethod
+    def nbytes(self) -> int:
+        """Bytes occupied now, charged to maxmemory."""
+
+    def check(self) -> None:
+        """Recount; raises AssertionError when the books are wrong."""

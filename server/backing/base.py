@@ -1,0 +1,218 @@
+"""The contract between the loader and a database behind the cache.
+
+A *source* owns a set of keys and says how each becomes a row; a *backing* reads
+and writes many keys of one source at once. Foreign errors are translated here
+and nowhere else: whatever a driver raises leaves a backing as `BackingError`.
+
+What this file does not do: retry, time out, share loads between clients or
+decide what to fetch (the loader), or cache (the store).
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import decimal
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import msgspec
+
+
+class BackingError(Exception):
+    """The database refused, broke off or is away; `str()` is fit to show to a client."""
+
+
+class BackingTimeout(BackingError):
+    """The database did not answer in time."""
+
+
+class Row:
+    """A database row: columns shared by all rows of a query, and this row's values.
+
+    It answers as a hash (`fields`) and as its JSON text (`json`). NULL is an
+    absent field and JSON null; decimals, dates, times and UUIDs are strings
+    (ISO 8601); blobs are raw in the hash and base64 in JSON.
+    """
+
+    __slots__ = ("_json", "columns", "values")
+
+    def __init__(self, columns: tuple[str, ...], values: tuple[Any, ...]) -> None:
+        self.columns = columns
+        self.values = values
+        self._json: bytes | None = None
+
+    @property
+    def rendered(self) -> bool:
+        """Whether the JSON text is already held (it then counts in `nbytes`)."""
+        return self._json is not None
+
+    def json(self) -> bytes:
+        """The row as a JSON object, rendered at the first call and kept."""
+        if self._json is None:
+            self._json = _encode_json(dict(zip(self.columns, self.values, strict=True)))
+        return self._json
+
+    def get(self, name: bytes) -> bytes | None:
+        """One field as bytes; None when there is no such column or it is NULL."""
+        try:
+            value = self.values[self.columns.index(name.decode())]
+        except (ValueError, UnicodeDecodeError):
+            return None
+        return None if value is None else to_bytes(value)
+
+    def fields(self) -> dict[bytes, bytes]:
+        """All fields that are not NULL, in column order."""
+        return {
+            column.encode(): to_bytes(value)
+            for column, value in zip(self.columns, self.values, strict=True)
+            if value is not None
+        }
+
+    @property
+    def nbytes(self) -> int:
+        """Estimated bytes this object holds, the shared column names aside."""
+        size = 64 + 40 + 8 * len(self.values)
+        for value in self.values:
+            size += 36 + len(value) if isinstance(value, str | bytes) else 32
+        if self._json is not None:
+            size += 33 + len(self._json)
+        return size
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        return iter(self.fields().items())
+
+
+def to_bytes(value: Any) -> bytes:
+    """A column's value as a hash field shows it."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, bool):
+        return b"1" if value else b"0"
+    if isinstance(value, int):
+        return b"%d" % value
+    if isinstance(value, float):
+        return repr(value).encode() if value != int(value) else b"%d" % int(value)
+    if isinstance(value, bytearray | memoryview):
+        return bytes(value)
+    if isinstance(value, list | tuple | dict):
+        return _encode_json(value)
+    return _plain(value).encode()
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dt.date | dt.time):  # datetime is a date
+        return value.isoformat()
+    if isinstance(value, decimal.Decimal):
+        return format(value, "f")
+    if isinstance(value, dt.timedelta):
+        return str(value.total_seconds())
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    return str(value)
+
+
+def _encode_hook(value: Any) -> Any:
+    if isinstance(value, memoryview | bytearray):
+        return base64.b64encode(value).decode()
+    return _plain(value)
+
+
+_encode_json = msgspec.json.Encoder(enc_hook=_encode_hook, decimal_format="string").encode
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """How the values of one source are kept. Times are seconds; 0 ttl means no expiry."""
+
+    ttl: float = 0.0
+    jitter: float = 0.1  # share of ttl by which each expiry is moved, at random, either way
+    negative_ttl: float = 5.0
+    stale_for: float = 0.0  # how long past its expiry a value may answer while the database fails
+    timeout: float = 2.0  # of one load
+    concurrency: int = 8  # statements in flight at once for this source
+    prefetch: bool = True  # whether predictions may read it
+    write: str = "none"
+
+
+class Source(ABC):
+    """A set of keys that a backing can load.
+
+    name     unique; the label in metrics and error texts
+    options  how its values are kept
+    backing  which backing serves it
+    """
+
+    __slots__ = ("backing", "name", "options")
+
+    def __init__(self, name: str, options: SourceOptions, backing: Backing) -> None:
+        self.name = name
+        self.options = options
+        self.backing = backing
+
+    @property
+    @abstractmethod
+    def prefix(self) -> bytes:
+        """The literal text every owned key starts with (may be empty); the index of the registry."""
+
+    @abstractmethod
+    def match(self, key: bytes) -> tuple[Any, ...] | None:
+        """The bound parameters of an owned, canonical key; None for any other key."""
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What one `get_many` brought: keys without a row are missing from `values`."""
+
+    values: dict[bytes, Row | bytes | dict[bytes, bytes]] = field(default_factory=dict)
+    statements: int = 0  # SELECTs sent
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change the database reports: `value` None with `deleted` false means "load it again"."""
+
+    key: bytes
+    deleted: bool = False
+
+
+class Backing(ABC):
+    """One database. Constructors only store parameters; `open` connects.
+
+    Every method may raise BackingError. Cancelling a call must leave the
+    backing usable.
+    """
+
+    schemes: ClassVar[tuple[str, ...]]  #: URL schemes it serves: `sqlite`, `postgresql` ...
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    @abstractmethod
+    async def open(self) -> Sequence[Source]:
+        """Connect and return the sources that need no configuration (reflected tables)."""
+
+    @abstractmethod
+    async def get_many(self, source: Source, keys: Sequence[bytes]) -> Loaded:
+        """Read the rows of `keys`, all owned by `source`, in one statement where the database can."""
+
+    async def put_many(self, source: Source, rows: Mapping[bytes, Mapping[str, Any]]) -> None:
+        """Insert or update rows by key, in one transaction."""
+        raise BackingError(f"source '{source.name}' cannot be written")
+
+    async def delete_many(self, source: Source, keys: Sequence[bytes]) -> None:
+        """Delete the rows of `keys`, in one transaction."""
+        raise BackingError(f"source '{source.name}' cannot be written")
+
+    def changes(self) -> AsyncIterator[Change] | None:
+        """Changes made by others, as the database reports them; None where it reports none."""
+        return None
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Release every connection. May be called twice."""
