@@ -30,7 +30,9 @@ _MEMORY_UNITS = {
 }
 _LARGEST_MEMORY = (1 << 63) - 1  # what Redis, and INFO's integers, can hold
 
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(us|µs|ms|s|m|h|d|w)", re.ASCII | re.IGNORECASE)
+_DURATION_PART = re.compile(
+    r"(\d+(?:\.\d+)?|\.\d+)\s*(us|µs|ms|s|m|h|d|w)", re.ASCII | re.IGNORECASE
+)
 _DURATION_UNITS = {
     "us": 1e-6,
     "µs": 1e-6,
@@ -78,7 +80,9 @@ def parse_duration(text: str | int | float) -> float:
 
 
 def _seconds(text: str) -> float:
-    if re.fullmatch(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", text, re.ASCII | re.IGNORECASE):
+    if re.fullmatch(
+        r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", text, re.ASCII | re.IGNORECASE
+    ):
         return float(text)
     seconds, at = 0.0, 0
     while at < len(text):

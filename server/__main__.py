@@ -1,0 +1,181 @@
+"""The `antecache` command line.
+
+`serve` is the server; its flags are the settings people change most, and every
+other setting can stand in a config file or the environment. `settings` prints
+them all, `shop` makes a sample database to try it with, `ping` asks a running
+server whether it answers (the container's health check).
+
+Whatever keeps the server from starting is said in one line on stderr, with exit
+code 2. The server itself is imported only by the command that runs it, so that
+`--help` and `ping` stay quick.
+
+What this file does not do: know how the parts fit together (`app.py`), or what
+a setting means and which values it takes (`config.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from antecache.server.backing.base import BackingError
+from antecache.server.config import as_toml, load
+from antecache.server.errors import ConfigError
+
+cli = typer.Typer(
+    name="antecache",
+    help="A cache server that speaks the Redis protocol and reads ahead of your database.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Entry point of the `antecache` script."""
+    cli()
+
+
+@cli.callback(invoke_without_command=True)
+def _root(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.")
+    ] = False,
+) -> None:
+    if show_version:
+        typer.echo(f"antecache {version('antecache')}")
+        raise typer.Exit
+
+
+@cli.command()
+def serve(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file with any of the settings that `antecache settings` prints."
+        ),
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[
+        str | None, typer.Option(help="Port of the Redis protocol [6379].")
+    ] = None,
+    metrics_host: Annotated[
+        str | None, typer.Option(help="Address of the metrics page.")
+    ] = None,
+    metrics_port: Annotated[
+        str | None, typer.Option(help="Port of /metrics, 0 for none [9121].")
+    ] = None,
+    backing: Annotated[
+        str | None,
+        typer.Option(help="Database behind the cache, such as sqlite:///shop.db."),
+    ] = None,
+    maxmemory: Annotated[
+        str | None,
+        typer.Option(help="Most that the process may occupy, such as 200mb."),
+    ] = None,
+    maxkeys: Annotated[
+        str | None, typer.Option(help="Most keys resident at once.")
+    ] = None,
+    policy: Annotated[str | None, typer.Option(help="Eviction policy [auto].")] = None,
+    prediction: Annotated[
+        str | None, typer.Option(help="on or off: fetch what is likely to follow [on].")
+    ] = None,
+    predictor: Annotated[
+        str | None, typer.Option(help="Kind of evidence [blend].")
+    ] = None,
+    history: Annotated[
+        str | None,
+        typer.Option(help="File that keeps what was learned across restarts."),
+    ] = None,
+    ttl: Annotated[
+        str | None, typer.Option(help="How long a loaded value stays, 5m.")
+    ] = None,
+    load_timeout: Annotated[
+        str | None, typer.Option(help="How long a client waits for the database [2s].")
+    ] = None,
+    maxclients: Annotated[str | None, typer.Option(help="Connections at once.")] = None,
+    requirepass: Annotated[
+        str | None,
+        typer.Option(help="Password; better given as ANTECACHE_REQUIREPASS."),
+    ] = None,
+    protected_mode: Annotated[
+        str | None,
+        typer.Option(help="yes or no: refuse other machines without a password."),
+    ] = None,
+    loglevel: Annotated[
+        str | None, typer.Option(help="debug, verbose, notice or warning.")
+    ] = None,
+) -> None:
+    """Run the server until it is told to stop."""
+    flags: dict[str, Any] = dict(context.params)
+    flags.pop("config")
+    try:
+        settings = load(config, os.environ, flags)
+        from antecache.server.app import run
+
+        code = run(settings)
+    except (ConfigError, BackingError) as error:
+        _refuse(str(error))
+    except OSError as error:
+        _refuse(error.strerror or str(error))
+    raise typer.Exit(code)
+
+
+@cli.command()
+def settings() -> None:
+    """Print every setting, its default and its reason, as a config file to start from."""
+    typer.echo(as_toml())
+
+
+@cli.command()
+def shop(
+    path: Annotated[Path, typer.Argument(help="Where to put the SQLite file.")],
+    seed: Annotated[int, typer.Option(help="Another seed makes another shop.")] = 1,
+) -> None:
+    """Make a sample database: an online shop with some 100,000 rows."""
+    from antecache.server.shop import create
+
+    try:
+        rows = create(path, seed=seed)
+    except OSError as error:
+        _refuse(f"{path}: {error.strerror}")
+    typer.echo(f"{path}: {sum(rows.values()):,} rows in {len(rows)} tables")
+
+
+@cli.command()
+def ping(
+    host: Annotated[str, typer.Option(help="Address of the server.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(help="Its port.", envvar="ANTECACHE_PORT")
+    ] = 6379,
+    seconds: Annotated[
+        float, typer.Option(help="How long to wait for the answer.")
+    ] = 2.0,
+) -> None:
+    """Ask a running server whether it answers; exit code 0 when it does."""
+    try:
+        with socket.create_connection((host, port), timeout=seconds) as connection:
+            connection.sendall(b"PING\r\n")
+            answer = connection.recv(512)
+    except OSError as error:
+        _refuse(f"{host}:{port}: {error.strerror or error}", code=1)
+    # A server that wants a password answers too, and that is what was asked.
+    if not answer.startswith((b"+PONG", b"-NOAUTH")):
+        _refuse(f"{host}:{port}: answered {answer[:80]!r}", code=1)
+    typer.echo(answer.decode("utf-8", "replace").strip())
+
+
+def _refuse(reason: str, code: int = 2) -> NoReturn:
+    print(f"antecache: {reason}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,263 @@
+"""`@command` and the table: everything the server knows of a command, in one row.
+
+A command is one decorated function: `handler(client, argv) -> reply`. The row
+holds its name, arity, flags, key positions, group and documentation, and COMMAND,
+ACLs, dispatch and INFO commandstats read nothing else. Handlers are synchronous,
+look their keys up before their first write (a look-up may raise `Absent`, and the
+handler is then run again once the key has been loaded) and know nothing of the
+database behind the cache.
+
+What a handler may use of the parts above it is declared here as Protocols, which
+`app.py` fills; it never imports them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from antecache.server.errors import ClientError, unknown_subcommand
+
+if TYPE_CHECKING:
+    from antecache.server.config import Config
+    from antecache.server.store import Database, Store
+
+Argv = list[bytes]
+Handler = Callable[[Any, Argv], Any]
+
+# Flags as COMMAND INFO shows them.
+FLAGS = frozenset(
+    "write readonly denyoom admin pubsub noscript blocking loading stale fast skip_monitor "
+    "skip_slowlog asking no_auth may_replicate sentinel no_mandatory_keys protected "
+    "no_async_loading no_multi allow_busy movablekeys".split()
+)
+
+
+class Absent(Exception):
+    """Keys that a source owns, and that must be loaded before the command can run."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        super().__init__(keys)
+        self.keys = keys
+
+
+class Command:
+    """One row of the table.
+
+    arity     as in Redis: exact when positive, a minimum of -arity when negative,
+              the name counted
+    first, last, step   key positions as in Redis; `last` negative counts from the end
+    keys_of   for commands whose key positions depend on the arguments
+    calls, nanoseconds, rejected, failed   plain counters, read by INFO and the metrics
+    """
+
+    __slots__ = (
+        "admin",
+        "arity",
+        "calls",
+        "categories",
+        "complexity",
+        "denyoom",
+        "failed",
+        "first",
+        "flags",
+        "group",
+        "handler",
+        "keys_of",
+        "last",
+        "name",
+        "nanoseconds",
+        "parent",
+        "readonly",
+        "rejected",
+        "since",
+        "step",
+        "subcommands",
+        "summary",
+        "write",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        handler: Handler,
+        arity: int,
+        *,
+        flags: str = "",
+        keys: tuple[int, int, int] = (0, 0, 0),
+        keys_of: Callable[[Argv], list[bytes]] | None = None,
+        group: str = "generic",
+        since: str = "1.0.0",
+        summary: str = "",
+        complexity: str = "O(1)",
+        categories: str = "",
+        parent: Command | None = None,
+    ) -> None:
+        self.name = name
+        self.handler = handler
+        self.arity = arity
+        self.flags = tuple(flags.split())
+        unknown = set(self.flags) - FLAGS
+        if unknown:
+            raise ValueError(f"command {name}: unknown flags {sorted(unknown)}")
+        self.first, self.last, self.step = keys
+        self.keys_of = keys_of
+        self.group = group
+        self.since = since
+        self.summary = summary
+        self.complexity = complexity
+        self.parent = parent
+        self.subcommands: dict[bytes, Command] = {}
+        self.write = "write" in self.flags
+        self.readonly = "readonly" in self.flags
+        self.denyoom = "denyoom" in self.flags
+        self.admin = "admin" in self.flags
+        self.categories = _categories(self, categories)
+        self.calls = self.nanoseconds = self.rejected = self.failed = 0
+
+    @property
+    def full_name(self) -> str:
+        """`get`, or `config|get` for a sub-command."""
+        return f"{self.parent.name}|{self.name}" if self.parent else self.name
+
+    def accepts(self, count: int) -> bool:
+        """Whether `count` arguments, the name included, satisfy the arity."""
+        return count == self.arity if self.arity >= 0 else count >= -self.arity
+
+    def keys(self, argv: Argv) -> list[bytes]:
+        """The keys among the arguments, in order."""
+        if self.keys_of is not None:
+            return self.keys_of(argv)
+        if not self.first:
+            return []
+        last = self.last if self.last >= 0 else len(argv) + self.last
+        return argv[self.first : last + 1 : self.step]
+
+    def reset(self) -> None:
+        """CONFIG RESETSTAT."""
+        self.calls = self.nanoseconds = self.rejected = self.failed = 0
+
+
+def _categories(row: Command, extra: str) -> tuple[str, ...]:
+    """ACL categories as Redis derives them from flags, plus the command's own."""
+    found = list(extra.split())
+    by_group = {"sorted_set": "sortedset", "transactions": "transaction", "generic": "keyspace"}
+    group = by_group.get(row.group, row.group)
+    if group not in ("server", "cluster", "prediction"):
+        found.append(group)
+    flags = set(row.flags)
+    if row.write:
+        found.append("write")
+    if row.readonly and row.group != "scripting":
+        found.append("read")
+    if "admin" in flags:
+        found += ["admin", "dangerous"]
+    if "pubsub" in flags:
+        found.append("pubsub")
+    if "blocking" in flags:
+        found.append("blocking")
+    found.append("fast" if "fast" in flags else "slow")
+    return tuple(dict.fromkeys(found))
+
+
+TABLE: dict[bytes, Command] = {}
+"""Commands by lower-case name; the only module state of the project."""
+
+
+def command(name: str, arity: int, **row: Any) -> Callable[[Handler], Handler]:
+    """Add the decorated function to the table; `container|sub` adds a sub-command.
+
+    A container (`config`) is declared by `container("config", ...)` before its
+    sub-commands. Keyword arguments are those of `Command`.
+    """
+
+    def add(handler: Handler) -> Handler:
+        parent_name, _, sub = name.partition("|")
+        if sub:
+            parent = TABLE[parent_name.encode()]
+            row.setdefault("group", parent.group)
+            entry = Command(sub, handler, arity, parent=parent, **row)
+            place = parent.subcommands
+        else:
+            entry = Command(name, handler, arity, **row)
+            place = TABLE
+        key = entry.name.encode()
+        if key in place:
+            raise ValueError(f"command {name} is declared twice")
+        place[key] = entry
+        return handler
+
+    return add
+
+
+def container(name: str, **row: Any) -> None:
+    """Declare a command that only has sub-commands; HELP is answered from their rows."""
+
+    def refuse(client: Any, argv: Argv) -> Any:
+        raise ClientError(unknown_subcommand(name, argv[1]))
+
+    command(name, -2, **row)(refuse)
+
+    @command(f"{name}|help", 2, flags="loading stale", summary="Returns helpful text.")
+    def help_(client: Any, argv: Argv) -> list[str]:
+        lines = [f"{name.upper()} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"]
+        for sub in sorted(TABLE[name.encode()].subcommands.values(), key=lambda row: row.name):
+            lines += [sub.name.upper(), f"    {sub.summary}"]
+        return lines
+
+
+def find(argv: Argv) -> Command | None:
+    """The row for these arguments (the sub-command's where there is one), or None."""
+    row = TABLE.get(argv[0].lower())
+    if row is not None and row.subcommands and len(argv) > 1:
+        return row.subcommands.get(argv[1].lower(), row)
+    return row
+
+
+def every() -> Iterator[Command]:
+    """All rows, sub-commands after their container."""
+    for row in TABLE.values():
+        yield row
+        yield from row.subcommands.values()
+
+
+def load_all() -> None:
+    """Import every file of `commands/`, which fills the table."""
+    package = importlib.import_module("antecache.server.commands")
+    for found in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{found.name}")
+
+
+class ClientView(Protocol):
+    """What a handler sees of the connection it serves."""
+
+    id: int
+    db: Database
+    protocol: int  # 2 or 3
+    name: bytes  # CLIENT SETNAME
+    authenticated: bool
+    transaction: list[Argv] | None  # commands queued since MULTI
+    closing: bool  # set to close once the replies are written
+
+    @property
+    def server(self) -> ServerView: ...
+
+    def select(self, index: int) -> None: ...
+
+    def push(self, reply: Any) -> None:
+        """Send something outside the order of replies (MONITOR, pub/sub)."""
+
+
+class ServerView(Protocol):
+    """What a handler sees of the server; `app.py` provides it."""
+
+    store: Store
+    config: Config
+
+    def execute(self, client: Any, argv: Argv) -> Any:
+        """Run one command inside another (EXEC); returns its reply, errors as values."""
+
+    def absent(self, client: Any, commands: Sequence[Argv]) -> list[bytes]:
+        """The keys of these commands that are owned by a source and must be loaded first."""

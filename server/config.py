@@ -1,0 +1,420 @@
+"""Every setting of the server: its default, its limits and the reason for both.
+
+A setting is one field of `Config`; the comment above it is what `antecache
+settings` prints. It may come from a TOML file, from the environment
+(`ANTECACHE_MAXMEMORY`) or from a flag (`--maxmemory`), and the later of these
+wins. Names are Redis's where Redis has the setting; the file spells them with
+`-`, attributes and the environment with `_`, and both are read everywhere.
+
+An unknown name or a value that cannot be used is a `ConfigError` that says
+where it stands, which setting it is and why. Nothing is guessed.
+
+What this file does not do: know whether a policy, a predictor or a backing of
+that name exists, or what the tables in `sources` mean (`app.py` asks the parts
+that know), or change a running server (`CONFIG SET` assigns to the attributes
+of the `Config` it was given, through `read_setting`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from antecache.server.backing.base import SourceOptions
+from antecache.server.errors import ConfigError
+from antecache.server.units import (
+    format_duration,
+    format_memory,
+    parse_duration,
+    parse_memory,
+)
+
+#: What the miss log and its kin get where `maxmemory` sets no limit to take a share of: room for
+#: some three million events of 10.7 bytes, little beside any server that runs without a limit.
+UNLIMITED_PREDICTION_MEMORY = 32 << 20
+
+#: Other names that are read: Redis's own, and the singular that `[[source]]` needs.
+ALIASES = {"bind": "host", "maxmemory_policy": "policy", "source": "sources"}
+
+Count = Annotated[int, Meta(ge=0)]
+Positive = Annotated[int, Meta(ge=1)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Memory = Annotated[int, Meta(ge=0, extra={"unit": "memory"})]
+Seconds = Annotated[float, Meta(ge=0, extra={"unit": "duration"})]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+
+
+class Config(msgspec.Struct, kw_only=True):
+    """All settings. Sizes are bytes and durations seconds, unless the comment says otherwise."""
+
+    # -- network
+    #: Address to listen on; 0.0.0.0 is every IPv4 interface. Redis calls it bind.
+    host: str = "127.0.0.1"
+    #: Port of the Redis protocol; 0 lets the system choose a free one.
+    port: Port = 6379
+    #: Address of the metrics and health pages.
+    metrics_host: str = "127.0.0.1"
+    #: Port of /metrics; 0 is off. Prometheus looks for Redis at 9121.
+    metrics_port: Port = 9121
+    #: Connections at once; the next one is told so and closed.
+    maxclients: Positive = 10000
+    #: Close a client that has been silent this long; 0 never does.
+    timeout: Seconds = 0.0
+    #: Ask a silent peer whether it is still there, this often; 0 never does.
+    tcp_keepalive: Seconds = 300.0
+    #: Connections the kernel may hold for us before we accept them.
+    tcp_backlog: Positive = 511
+    #: Password of the default user; empty asks for none.
+    requirepass: str = ""
+    #: Without a password, refuse clients that do not come from this machine.
+    protected_mode: bool = True
+    #: Databases that SELECT can choose from. Sources own keys of database 0.
+    databases: Annotated[int, Meta(ge=1, le=65536)] = 16
+
+    # -- the database behind the cache
+    #: URL of the database, such as sqlite:///shop.db or postgresql://user@host/name; empty
+    #: makes a plain cache of the server. Its tables are served as keys without more ado.
+    backing: str = ""
+    #: [[source]] tables: which keys are loaded with which query, beyond the reflected tables.
+    sources: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    #: How long a loaded value stays before it is loaded again; 0 is for ever.
+    ttl: Seconds = 0.0
+    #: Share of the ttl by which each expiry is moved at random, so that what was loaded together
+    #: does not expire together.
+    ttl_jitter: Share = 0.1
+    #: How long the cache remembers that the database has no such row.
+    negative_ttl: Seconds = 5.0
+    #: How long past its expiry a value may still be served while the database fails.
+    stale_for: Seconds = 0.0
+    #: A client waits this long for the database, then reads an error.
+    load_timeout: Annotated[float, Meta(gt=0, extra={"unit": "duration"})] = 2.0
+    #: Statements in flight at once for each source.
+    load_concurrency: Positive = 8
+
+    # -- memory and eviction
+    #: The process stays below this size, its own overhead included; 0 is no limit, as in Redis.
+    maxmemory: Memory = 0
+    #: Keys resident at most, prefetched ones included; 0 is no limit.
+    maxkeys: Count = 0
+    #: What leaves when memory is full. auto evicts only what can be loaded again and never what a
+    #: client wrote. Also a policy's name (s3fifo, lru ...) or Redis's (allkeys-lru, noeviction).
+    policy: Name = "auto"
+    #: Parts the key space is cut into, a power of two, so that no resize or scan stalls replies.
+    shards: Annotated[int, Meta(ge=1, le=4096)] = 16
+    #: How slowly the frequency counter of an lfu policy saturates.
+    lfu_log_factor: Count = 10
+    #: Minutes after which an lfu counter is halved; 0 never does.
+    lfu_decay_time: Count = 1
+    #: Background rounds a second (expiry, idle clients, sampling).
+    hz: Annotated[int, Meta(ge=1, le=500)] = 10
+
+    # -- prediction
+    #: Whether to prefetch what is likely to be asked next.
+    prediction: bool = True
+    #: Where predictions come from; blend weighs every kind of evidence.
+    predictor: Name = "blend"
+    #: Share of maxmemory that remembers what follows what. More pays off where the database has
+    #: many times the keys that the cache holds, less where values are small or nothing repeats.
+    prediction_memory: Share = 0.10
+    #: Rows that prefetching may read beyond those that clients asked for, as a share of these.
+    row_budget: Annotated[float, Meta(ge=0)] = 0.25
+    #: A rule whose prefetches are used less often than this is switched off.
+    precision_floor: Share = 0.25
+    #: The most that the learning process may occupy; it is not part of maxmemory.
+    trainer_maxmemory: Memory = 512 << 20
+    #: File that keeps what was learned across restarts; empty keeps nothing.
+    history: str = ""
+
+    # -- limits of the protocol
+    #: Longest string a client may send.
+    proto_max_bulk_len: Annotated[int, Meta(ge=1 << 20, extra={"unit": "memory"})] = (
+        512 << 20
+    )
+    #: What one client may have sent that is not executed yet.
+    client_query_buffer_limit: Annotated[
+        int, Meta(ge=1 << 20, extra={"unit": "memory"})
+    ] = 1 << 30
+    #: What may wait to be sent to one client: class, hard limit, soft limit, seconds above the
+    #: soft limit, for the classes normal, replica and pubsub; 0 is no limit.
+    client_output_buffer_limit: str = (
+        "normal 0 0 0 replica 256mb 64mb 60 pubsub 32mb 8mb 60"
+    )
+
+    # -- watching it
+    #: How much is logged.
+    loglevel: Literal["debug", "verbose", "notice", "warning"] = "notice"
+    #: Commands slower than this many microseconds enter SLOWLOG; negative logs none, 0 all.
+    slowlog_log_slower_than: int = 10000
+    #: Entries that SLOWLOG keeps.
+    slowlog_max_len: Count = 128
+    #: Events slower than this many milliseconds enter LATENCY; 0 is off.
+    latency_monitor_threshold: Count = 0
+    #: Whether to keep the distribution of each command's time.
+    latency_tracking: bool = True
+    #: Keyspace events to publish: Redis's letters, such as KEA; empty is none.
+    notify_keyspace_events: Annotated[str, Meta(pattern=r"^[KEg$lshzxetdmnA]*$")] = ""
+
+    @property
+    def prediction_bytes(self) -> int:
+        """Bytes for what predictors remember: a share of `maxmemory`, 0 when prediction is off."""
+        if not self.prediction:
+            return 0
+        if self.maxmemory == 0:
+            return UNLIMITED_PREDICTION_MEMORY
+        return int(self.maxmemory * self.prediction_memory)
+
+    @property
+    def source_options(self) -> SourceOptions:
+        """What holds for a source that says nothing else."""
+        return SourceOptions(
+            ttl=self.ttl,
+            jitter=self.ttl_jitter,
+            negative_ttl=self.negative_ttl,
+            stale_for=self.stale_for,
+            timeout=self.load_timeout,
+            concurrency=self.load_concurrency,
+        )
+
+    @property
+    def output_limits(self) -> dict[str, OutputLimit]:
+        """`client_output_buffer_limit` by class; raises ValueError with the reason."""
+        return parse_output_limits(self.client_output_buffer_limit)
+
+
+class OutputLimit(NamedTuple):
+    """What may wait for one client: bytes, bytes, and seconds above `soft`; 0 is no limit."""
+
+    hard: int
+    soft: int
+    seconds: int
+
+
+_FIELDS = {field.name: field for field in msgspec.structs.fields(Config)}
+
+
+def load(
+    path: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    overrides: Mapping[str, object] | None = None,
+) -> Config:
+    """The settings of a file, then of `env`, then of `overrides` (flags; None is not given).
+
+    `path` may come from `ANTECACHE_CONFIG` instead. Raises ConfigError.
+    """
+    env = env or {}
+    config = Config()
+    if path is None and env.get("ANTECACHE_CONFIG"):
+        path = Path(env["ANTECACHE_CONFIG"])
+    if path is not None:
+        _apply(config, _read_toml(path), f"{path}: ", dashed=True)
+    _apply(config, dict(_of_environment(env)), "environment: ANTECACHE_")
+    given = {
+        name: value for name, value in (overrides or {}).items() if value is not None
+    }
+    _apply(config, given, "--", dashed=True)
+    try:
+        check(config)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    return config
+
+
+def read_setting(name: str, value: object) -> Any:
+    """What `value`, as text or as TOML has it, means for the setting `name` (an attribute).
+
+    Raises ValueError with the reason, KeyError when there is no such setting.
+    """
+    field = _FIELDS[name]
+    unit = _unit(field.type)
+    if isinstance(value, bool) and field.type is not bool:
+        raise ValueError("expected something else than true or false")
+    if unit == "memory" and isinstance(value, str):
+        value = parse_memory(value)
+    elif unit == "duration" and isinstance(value, str):
+        value = parse_duration(value)
+    elif field.type is bool and isinstance(value, str):
+        value = _switch(value)
+    elif isinstance(value, str) and _is_number(field.type):
+        value = _number(value)
+    try:
+        return msgspec.convert(value, field.type)
+    except msgspec.ValidationError as error:
+        reason = str(error).replace("`", "")
+        raise ValueError(f"{reason[0].lower()}{reason[1:]}, not {value!r}") from None
+
+
+def check(config: Config) -> None:
+    """What no single setting shows; raises ValueError that names the settings."""
+    if config.shards & (config.shards - 1):
+        raise ValueError(f"shards: {config.shards} is not a power of two")
+    if config.port and config.port == config.metrics_port:
+        raise ValueError(
+            f"metrics-port: {config.port} is the port of the Redis protocol too"
+        )
+    if config.sources and not config.backing:
+        raise ValueError(
+            "source: there are [[source]] tables, but no backing to read them from"
+        )
+    try:
+        parse_output_limits(config.client_output_buffer_limit)
+    except ValueError as error:
+        raise ValueError(f"client-output-buffer-limit: {error}") from None
+
+
+def parse_output_limits(text: str) -> dict[str, OutputLimit]:
+    """`class hard soft seconds ...` as a dict of the classes; raises ValueError with the reason."""
+    words = text.split()
+    if len(words) % 4:
+        raise ValueError("expected a class, two sizes and seconds, any number of times")
+    limits = {}
+    for at in range(0, len(words), 4):
+        kind, hard, soft, seconds = words[at : at + 4]
+        kind = "replica" if kind == "slave" else kind
+        if kind not in ("normal", "replica", "pubsub"):
+            raise ValueError(f"'{kind}' is not normal, replica or pubsub")
+        if not (seconds.isascii() and seconds.isdigit()):
+            raise ValueError(f"'{seconds}' is not a number of seconds")
+        limits[kind] = OutputLimit(parse_memory(hard), parse_memory(soft), int(seconds))
+    return limits
+
+
+def as_toml() -> str:
+    """Every setting with its default and its reason, as a config file that changes nothing."""
+    lines = []
+    for line in inspect.getsource(Config).splitlines()[3:]:
+        line = line.strip()
+        if line.startswith("@"):
+            break
+        name = line.split(":")[0]
+        if line.startswith("# --"):
+            lines += [f"# ---- {line[4:].strip()}", ""]
+        elif line.startswith("#:"):
+            lines.append("#" + line[2:])
+        elif name == "sources":
+            lines += _EXAMPLE_SOURCE
+        elif name in _FIELDS:
+            lines += [f"#{name.replace('_', '-')} = {_toml_value(name)}", ""]
+    return "\n".join(lines)
+
+
+_EXAMPLE_SOURCE = [
+    "#[[source]]",
+    '#match = "user:{id:int}:orders"',
+    '#query = "select * from orders where user_id = :id order by created_at desc limit 20"',
+    '#as = "json"',
+    '#ttl = "5m"',
+    "",
+]
+
+
+def _toml_value(name: str) -> str:
+    value = _FIELDS[name].default
+    unit = _unit(_FIELDS[name].type)
+    if unit == "memory" and value:
+        return f'"{format_memory(value)}"'
+    if unit == "duration":
+        if value == 0:
+            return "0"
+        return f'"{format_duration(value)}"'
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def _apply(
+    config: Config, given: Mapping[str, object], origin: str, dashed: bool = False
+) -> None:
+    """Assign settings to `config`; `origin` and the name as written open every complaint."""
+    seen: dict[str, str] = {}
+    for written, value in given.items():
+        folded = written.replace("-", "_")
+        name = ALIASES.get(folded, folded)
+        shown = written.replace("_", "-") if dashed else written.upper()
+        if name not in _FIELDS:
+            raise ConfigError(
+                f"{origin}{shown}: there is no such setting{_suggestion(name, dashed)}"
+            )
+        if name in seen:
+            raise ConfigError(f"{origin}{shown}: given already, as {seen[name]}")
+        seen[name] = shown
+        if name == "sources" and isinstance(value, str):
+            raise ConfigError(f"{origin}{shown}: sources can only be given in a file")
+        try:
+            setattr(config, name, read_setting(name, value))
+        except ValueError as error:
+            raise ConfigError(f"{origin}{shown}: {error}") from None
+
+
+def _suggestion(name: str, dashed: bool) -> str:
+    close = difflib.get_close_matches(name, [*_FIELDS, *ALIASES], n=1)
+    if not close:
+        return ""
+    return (
+        f"; did you mean {close[0].replace('_', '-') if dashed else close[0].upper()}?"
+    )
+
+
+def _read_toml(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not TOML: {error}") from None
+
+
+#: Kubernetes and `docker --link` set these for a service that is named antecache.
+_INJECTED = re.compile(
+    r"_SERVICE_(HOST|PORT)|_PORT_\d+_(TCP|UDP)|_ENV_|^ANTECACHE_NAME$"
+)
+
+
+def _of_environment(env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for variable, value in env.items():
+        injected = _INJECTED.search(variable) or value.startswith(("tcp://", "udp://"))
+        if (
+            variable.startswith("ANTECACHE_")
+            and variable != "ANTECACHE_CONFIG"
+            and not injected
+        ):
+            yield variable.removeprefix("ANTECACHE_").lower(), value
+
+
+def _unit(annotation: Any) -> str:
+    for meta in getattr(annotation, "__metadata__", ()):
+        if meta.extra:
+            return str(meta.extra["unit"])
+    return ""
+
+
+def _is_number(annotation: Any) -> bool:
+    return getattr(annotation, "__origin__", annotation) in (int, float)
+
+
+def _number(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"'{text}' is not a number") from None
+
+
+def _switch(text: str) -> bool:
+    word = text.strip().lower()
+    if word in ("on", "yes", "true", "1"):
+        return True
+    if word in ("off", "no", "false", "0"):
+        return False
+    raise ValueError(f"'{text}' is neither on nor off")

@@ -1,0 +1,284 @@
+"""One numbered database: what command handlers call.
+
+Look-ups come in three kinds. `read` is a client reading a key: it counts a hit
+or a miss, tells the policy and the access log, and raises `Absent` for a key
+that a source owns and nobody has loaded yet. `modify` is for read-modify-write
+commands: it raises `Absent` too, so no partial row appears, and counts nothing.
+`peek` is for everything that must neither load nor leave a trace.
+
+Writes are `put`, `delete`, `set_deadline` and, for a value changed in place,
+`grew`. All of them pass through `Store`, which keeps the budget, wakes WATCH and
+marks loads in flight as overtaken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from antecache.server.command import Absent
+from antecache.server.store import size
+from antecache.server.store.entry import Entry, Evidence, Origin
+from antecache.server.store.shard import SCAN_BITS, Shard
+
+if TYPE_CHECKING:
+    from antecache.server.store.store import Store
+
+
+class Database:
+    """A view of one database of the store."""
+
+    __slots__ = ("dicts", "index", "mask", "shards", "store")
+
+    def __init__(self, store: Store, index: int, shards: int) -> None:
+        self.store = store
+        self.index = index
+        self.shards = tuple(Shard(index, store.now) for _ in range(shards))
+        self.dicts = tuple(shard.data for shard in self.shards)
+        self.mask = shards - 1
+
+    # -- look-ups -----------------------------------------------------------
+
+    def read(self, key: bytes) -> Entry | None:
+        """A client reads `key`: the entry, or None; raises `Absent` when it must be loaded."""
+        store = self.store
+        entry = self.dicts[hash(key) & self.mask].get(key)
+        if entry is None:
+            return self._missing(key)
+        expire_at = entry.expire_at
+        if expire_at and expire_at <= store.now:
+            store.expire(entry)
+            return self._missing(key)
+        store.hits += 1
+        where = entry.where
+        if where > 0:
+            store.touch(entry)
+        elif where < 0:
+            store.first_use(entry)
+        store.record(entry.key)
+        return entry
+
+    def _missing(self, key: bytes) -> None:
+        store = self.store
+        if self.index == 0 and store.must_load(key):
+            raise Absent((key,))
+        store.misses += 1
+        store.record_miss(key)
+
+    def modify(self, key: bytes) -> Entry | None:
+        """The entry a command is about to change, or None; raises `Absent` as `read` does."""
+        entry = self.peek(key)
+        if entry is None:
+            if self.index == 0 and self.store.must_load(key):
+                raise Absent((key,))
+        elif entry.where > 0:
+            self.store.touch(entry)
+        elif entry.where < 0:
+            self.store.first_use(entry)
+        return entry
+
+    def peek(self, key: bytes) -> Entry | None:
+        """The live entry, or None; leaves no trace and loads nothing."""
+        entry = self.dicts[hash(key) & self.mask].get(key)
+        if entry is not None and entry.expire_at and entry.expire_at <= self.store.now:
+            self.store.expire(entry)
+            return None
+        return entry
+
+    # -- changes ------------------------------------------------------------
+
+    def put(
+        self,
+        key: bytes,
+        value: Any,
+        expire_at: int = 0,
+        *,
+        keep_deadline: bool = False,
+        origin: Origin | Evidence | None = None,
+        quiet: bool = False,
+    ) -> Entry:
+        """Create or overwrite `key`.
+
+        `expire_at` is Unix milliseconds, 0 for never; `keep_deadline` leaves an
+        existing one (KEEPTTL). A load passes its `origin` and is `quiet`: it trips
+        no WATCH and overtakes no load.
+        """
+        store = self.store
+        shard = self.shards[hash(key) & self.mask]
+        cost = (
+            size.of_string(key, value) if type(value) is bytes else size.of_entry(key, value)
+        )
+        entry = shard.data.get(key)
+        if entry is None:
+            entry = Entry(key, value, cost, shard)
+            entry.origin = origin if origin is not None else store.origin_of(key, self.index)
+            shard.data[key] = entry
+            if expire_at:
+                shard.set_deadline(entry, expire_at)
+            store.added(entry)
+        else:
+            entry.value = value
+            if origin is not None:
+                entry.origin = origin
+            if entry.expire_at != expire_at and not keep_deadline:
+                self.set_deadline(entry, expire_at, quiet=True)
+            store.overwritten(entry, cost)
+        if not quiet and store.observed:
+            store.signal(self.index, key)
+        store.dirty += 1
+        return entry
+
+    def delete(self, key: bytes) -> bool:
+        """Remove `key`; whether it was there. An owned key is loaded again by its next read."""
+        entry = self.peek(key)
+        if entry is not None:
+            self.store.remove(entry)
+            self.store.dirty += 1
+        if self.store.observed:
+            self.store.signal(self.index, key)
+        if self.index == 0:
+            self.store.forget(key)
+        return entry is not None
+
+    def set_deadline(self, entry: Entry, at: int, *, quiet: bool = False) -> None:
+        """Make `entry` expire at `at` (Unix ms; 0 for never)."""
+        entry.shard.set_deadline(entry, at)
+        self.store.deadline_changed(entry)
+        if not quiet:
+            self.changed(entry)
+
+    def grew(self, entry: Entry, delta: int) -> None:
+        """The value of `entry` was changed in place, and is larger by `delta` bytes."""
+        self.store.resized(entry, entry.size + delta)
+        self.changed(entry)
+
+    def changed(self, entry: Entry) -> None:
+        """A client changed `entry` in place without changing its size."""
+        self.store.dirty += 1
+        if self.store.observed:
+            self.store.signal(self.index, entry.key)
+
+    def own(self, entry: Entry) -> dict[bytes, bytes]:
+        """The hash value of `entry` to change in place: a row becomes an ordinary hash first."""
+        value = entry.value
+        if not isinstance(value, dict):
+            value = entry.value = value.fields()
+            self.store.resized(entry, size.of_entry(entry.key, value))
+        return value
+
+    def flush(self) -> int:
+        """Remove every key; returns how many there were."""
+        removed = 0
+        for shard in self.shards:
+            for entry in list(shard.data.values()):
+                self.store.remove(entry)
+                if self.store.observed:
+                    self.store.signal(self.index, entry.key)
+                removed += 1
+        if self.index == 0:
+            self.store.forget_all()
+        self.store.dirty += removed
+        return removed
+
+    # -- enumeration --------------------------------------------------------
+
+    def __len__(self) -> int:
+        return sum(len(data) for data in self.dicts)
+
+    @property
+    def expiring(self) -> int:
+        """How many keys have a deadline."""
+        return sum(shard.expiring for shard in self.shards)
+
+    @property
+    def mean_ttl(self) -> int:
+        """Mean time to live of the expiring keys, in milliseconds."""
+        count = self.expiring
+        if not count:
+            return 0
+        return max(0, sum(shard.deadlines for shard in self.shards) // count - self.store.now)
+
+    def keys(self) -> Iterator[bytes]:
+        """Every live key, in no order; do not change the database meanwhile."""
+        now = self.store.now
+        for data in self.dicts:
+            for key, entry in data.items():
+                if not entry.expire_at or entry.expire_at > now:
+                    yield key
+
+    def scan(self, cursor: int, count: int) -> tuple[int, list[bytes]]:
+        """One SCAN step: the next cursor (0 at the end) and about `count` keys.
+
+        The cursor is a shard and a position in its hash order, so it stays valid
+        whatever happens to the keys in between.
+        """
+        shard_index, position = cursor >> SCAN_BITS, cursor & ((1 << SCAN_BITS) - 1)
+        found: list[bytes] = []
+        while shard_index <= self.mask:
+            following, keys = self.shards[shard_index].scan(position, count - len(found))
+            found += keys
+            if following is None:
+                shard_index, position = shard_index + 1, 0
+            else:
+                position = following
+            if len(found) >= count:
+                break
+        if shard_index > self.mask:
+            return 0, self._live(found)
+        return (shard_index << SCAN_BITS) | position, self._live(found)
+
+    def random_key(self) -> bytes | None:
+        """A key chosen at random, or None; shards weigh by their size."""
+        rng = self.store.random
+        for _ in range(100):
+            total = len(self)
+            if not total:
+                return None
+            at = rng.randrange(total)
+            for data in self.dicts:
+                if at < len(data):
+                    key = _nth(data, at)
+                    if self.peek(key) is not None:
+                        return key
+                    break
+                at -= len(data)
+        return next(self.keys(), None)
+
+    def _live(self, keys: list[bytes]) -> list[bytes]:
+        return [key for key in keys if self.peek(key) is not None]
+
+
+class Resumed(Database):
+    """The same database while a command runs again after its keys were loaded.
+
+    A key the command waited for was counted as a miss when it was asked for, so
+    reading it now is neither a hit nor a reason to load once more.
+    """
+
+    __slots__ = ("waited",)
+
+    def __init__(self, database: Database, waited: set[bytes]) -> None:
+        self.store = database.store
+        self.index = database.index
+        self.shards = database.shards
+        self.dicts = database.dicts
+        self.mask = database.mask
+        self.waited = waited
+
+    def read(self, key: bytes) -> Entry | None:
+        """As `Database.read`, but silent about a key that was waited for."""
+        if key in self.waited:
+            return self.peek(key)
+        return super().read(key)
+
+    def modify(self, key: bytes) -> Entry | None:
+        """As `Database.modify`, but silent about a key that was waited for."""
+        if key in self.waited:
+            return self.peek(key)
+        return super().modify(key)
+
+
+def _nth(data: dict[bytes, Entry], at: int) -> bytes:
+    from itertools import islice
+
+    return next(islice(data, at, None))

@@ -1,0 +1,59 @@
+"""What an entry costs in memory: the estimate behind `maxmemory`.
+
+Numbers are CPython's own (`sys.getsizeof`, pymalloc's 16-byte classes) for the
+objects that make up an entry, plus its share of the dictionary that holds it.
+`tests/server/store/test_memory.py` holds the estimate against the RSS of a real
+process. It does not measure anything at run time: an estimate must cost
+nanoseconds, because every write pays for it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+BYTES = 33  # sys.getsizeof(b"")
+ENTRY = 112  # Entry: ten slots, object header and the garbage collector's header
+# A dict slot is 24 bytes plus 4-8 of index at a load between 1/3 and 2/3: 65 in
+# the mean over a doubling, for the shard's dictionary.
+SLOT = 65
+OVERHEAD = ENTRY + SLOT
+DICT = 232  # a small dict with its first table
+FIELD = 2 * BYTES + 52 + 30  # two strings, their slot, rounding of both
+
+# Sizes are shared objects below this bound: an int of its own per entry would
+# cost 32 bytes for a number that is a multiple of 16 anyway.
+_SHARED = tuple(range(0, 65_536 + 16, 16))
+
+
+def rounded(size: int) -> int:
+    """`size` rounded up to pymalloc's classes, as a shared int where it is small."""
+    return _SHARED[(size + 15) >> 4] if size <= 65_536 else (size + 15) & ~15
+
+
+def of_string(key: bytes, value: bytes) -> int:
+    """Bytes charged for a string entry."""
+    return rounded(OVERHEAD + 2 * BYTES + 16 + len(key) + len(value))
+
+
+def of_field(name: bytes, value: bytes) -> int:
+    """Bytes one field adds to a hash."""
+    return FIELD + len(name) + len(value)
+
+
+def of_value(value: Any) -> int:
+    """Estimated bytes of a value, whatever its type; O(n) in its elements."""
+    if isinstance(value, bytes):
+        return BYTES + len(value)
+    if isinstance(value, dict):
+        return DICT + sum(of_field(k, v) for k, v in value.items())
+    if isinstance(value, set | frozenset):
+        return 216 + sum(BYTES + 48 + len(member) for member in value)
+    if isinstance(value, list | deque):
+        return 88 + sum(BYTES + 16 + len(item) for item in value)
+    return int(value.nbytes)
+
+
+def of_entry(key: bytes, value: Any) -> int:
+    """Bytes charged for an entry of any type."""
+    return rounded(OVERHEAD + BYTES + 8 + len(key) + of_value(value))

@@ -1,0 +1,339 @@
+"""The store: sixteen databases, one budget, one eviction policy, one probation.
+
+What a client wrote is never evicted behind its back: under the plain policy
+names only entries that a source can load again are ever handed to the policy
+(`scope` "loadable"); `allkeys` and `volatile` mean what they mean in Redis. The
+budget is `room` bytes (maxmemory less what the process and its metadata take)
+and `maxkeys` resident keys, and is enforced between commands, never inside one:
+a newcomer must not be evicted before the command that waited for it has run.
+
+It does not know where misses are loaded from: `owner` says which keys a source
+owns, and loads in flight are in `overtaken`'s care, not here.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from antecache.policies.base import Policy
+from antecache.server.backing.base import Source
+from antecache.server.store.database import Database
+from antecache.server.store.entry import Entry, Evidence, Origin
+from antecache.server.store.probation import Probation
+from antecache.server.store.stale import Attic
+
+NEGATIVE_BYTES = 180  # a key, a deadline, and their dictionary slot
+NEGATIVE_LIMIT = 100_000
+
+
+def _ignore(*_: Any) -> None:
+    """The hook of a part that is not there."""
+
+
+class Store:
+    """All resident entries and the books over them.
+
+    Counters (plain ints, read by INFO and the metrics): hits, misses, expired,
+    evicted, dirty. `now` is Unix milliseconds, set once per batch of commands.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        scope: str = "loadable",
+        databases: int = 16,
+        shards: int = 16,
+        maxkeys: int = 0,
+    ) -> None:
+        self.now = time.time_ns() // 1_000_000
+        self.random = random.Random(0)
+        self.policy = policy
+        self.scope = scope
+        self.maxkeys = maxkeys
+        self.room = 0  # bytes entries may take; 0 for no limit
+        self.used = 0  # bytes they take
+        self.count = 0
+        self.probation = Probation()
+        self.attic = Attic()
+        self.negative: dict[bytes, int] = {}
+        self.pinned: dict[bytes, int] = {}
+        self.hits = self.misses = self.expired = self.evicted = self.dirty = 0
+        self.databases = [Database(self, index, shards) for index in range(databases)]
+        # Filled by app.py.
+        self.owner: Callable[[bytes], Source | None] | None = None
+        self._origins: dict[str, Origin] = {}
+        self.record: Callable[[bytes], None] = deque[bytes](maxlen=0).append
+        self.record_miss: Callable[[bytes], None] = _ignore
+        self.on_first_use: Callable[[Entry, Evidence], None] = _ignore
+        self.on_unused: Callable[[Entry, Evidence], None] = _ignore
+        self.observers: list[Callable[[int, bytes], None]] = []
+        self.observed = False  # whether anyone watches keys (WATCH, a load in flight)
+        self.use(policy, scope)
+
+    def use(self, policy: Policy, scope: str) -> None:
+        """Change the eviction policy; entries stay, in the old policy's order."""
+        for node in list(self.policy.nodes()):
+            self.policy.remove(node)
+        self.policy, self.scope = policy, scope
+        self.touch = policy.hit
+        if policy.evicts:
+            for database in self.databases:
+                for data in database.dicts:
+                    for entry in data.values():
+                        if entry.where == 0 and self.evictable(entry):
+                            policy.insert(entry)
+
+    # -- sources ------------------------------------------------------------
+
+    def must_load(self, key: bytes) -> bool:
+        """Whether an absent key of database 0 should be asked of its source."""
+        if self.owner is None or self.owner(key) is None:
+            return False
+        until = self.negative.get(key)
+        if until is None:
+            return True
+        if until > self.now:
+            return False
+        del self.negative[key]
+        return True
+
+    def origin_of(self, key: bytes, db: int) -> Origin | None:
+        """The origin of a key that a client writes; None when no source owns it."""
+        if self.owner is None or db:
+            return None
+        source = self.owner(key)
+        return None if source is None else self.origin(source)
+
+    def origin(self, source: Source) -> Origin:
+        """The one origin object of a source."""
+        origin = self._origins.get(source.name)
+        if origin is None or origin.source is not source:
+            origin = self._origins[source.name] = Origin(source)
+        return origin
+
+    def remember_absent(self, key: bytes, until: int) -> None:
+        """The source has no row for `key`: do not ask again before `until` (Unix ms)."""
+        if until <= self.now:
+            return
+        while len(self.negative) >= NEGATIVE_LIMIT:
+            del self.negative[next(iter(self.negative))]
+        self.negative[key] = until
+
+    def forget(self, key: bytes) -> None:
+        """An invalidation: neither a negative nor a stale answer outlives it."""
+        self.negative.pop(key, None)
+        self.attic.remove(key)
+
+    def forget_all(self) -> None:
+        """As `forget`, for every key."""
+        self.negative.clear()
+        self.attic.clear()
+
+    # -- the books ----------------------------------------------------------
+
+    def evictable(self, entry: Entry) -> bool:
+        """Whether the scope lets the policy have this entry."""
+        scope = self.scope
+        if scope == "loadable":
+            return entry.origin is not None
+        return scope == "allkeys" or entry.expire_at != 0
+
+    def added(self, entry: Entry) -> None:
+        """A new entry is in its shard: charge it, hand it to probation or the policy."""
+        self.count += 1
+        self.used += entry.size
+        if type(entry.origin) is Evidence:
+            self.probation.add(entry)
+        elif self.policy.evicts and self.evictable(entry):
+            self.policy.insert(entry)
+        if self.negative:
+            self.negative.pop(entry.key, None)
+
+    def overwritten(self, entry: Entry, cost: int) -> None:
+        """An entry has a new value of `cost` bytes; a use, as far as eviction goes."""
+        self.resized(entry, cost)
+        if entry.where > 0:
+            self.touch(entry)
+        elif entry.where < 0:
+            self.first_use(entry)
+
+    def resized(self, entry: Entry, cost: int) -> None:
+        """An entry takes `cost` bytes from now on."""
+        self.used += cost - entry.size
+        if entry.where > 0:
+            self.policy.resize(entry, cost)
+        elif entry.where < 0:
+            self.probation.resize(entry, cost)
+        else:
+            entry.size = cost
+
+    def deadline_changed(self, entry: Entry) -> None:
+        """The scope `volatile` and the policy `ttl` look at deadlines: enter it anew."""
+        if entry.where < 0 or not self.policy.evicts:
+            return
+        if entry.where > 0 and (self.scope == "volatile" or self.policy.name == "ttl"):
+            self.policy.remove(entry)
+        if entry.where == 0 and self.evictable(entry):
+            self.policy.insert(entry)
+
+    def first_use(self, entry: Entry) -> None:
+        """A prefetched entry is used: it enters the policy as a miss would have."""
+        self.probation.remove(entry)
+        if self.policy.evicts and self.evictable(entry):
+            self.policy.insert(entry)
+        if type(entry.origin) is Evidence:
+            self.on_first_use(entry, entry.origin)
+
+    def remove(self, entry: Entry) -> None:
+        """Take a resident entry out of everything."""
+        where = entry.where
+        if where > 0:
+            self.policy.remove(entry)
+        elif where < 0:
+            self.probation.remove(entry)
+            if type(entry.origin) is Evidence:
+                self.on_unused(entry, entry.origin)
+        self._drop(entry)
+
+    def _drop(self, entry: Entry) -> None:
+        shard = entry.shard
+        del shard.data[entry.key]
+        if entry.expire_at:
+            deadline = entry.expire_at
+            shard.set_deadline(entry, 0)
+            entry.expire_at = deadline
+        self.count -= 1
+        self.used -= entry.size
+
+    def expire(self, entry: Entry) -> None:
+        """An entry's time has come; a source may still want it as a stale answer."""
+        self.remove(entry)
+        self.expired += 1
+        if entry.origin is not None and entry.origin.stale_ms:
+            self.attic.add(entry)
+        if self.observed:
+            self.signal(entry.shard.db, entry.key)
+
+    # -- budget -------------------------------------------------------------
+
+    @property
+    def residents(self) -> int:
+        """Entries that may be evicted, probation included."""
+        return self.policy.count + self.probation.queue.count
+
+    def over(self) -> bool:
+        """Whether the store holds more than its budget."""
+        return bool(
+            (self.room and self.used + self.attic.size > self.room)
+            or (self.maxkeys and self.count > self.maxkeys)
+        )
+
+    def enforce(self) -> bool:
+        """Evict until the budget is kept; False when nothing more may leave."""
+        held: list[Entry] = []
+        probation = self.probation
+        kept = True
+        while self.over():
+            if self.attic.size and self.attic.evict():
+                continue
+            wanted = probation.queue.count > probation.room(self.residents)
+            victim = probation.evict() if wanted else self.policy.evict()
+            if victim is None:
+                victim = self.policy.evict() if wanted else probation.evict()
+            if victim is None:
+                kept = False
+                break
+            assert isinstance(victim, Entry)
+            if self.pinned and victim.key in self.pinned:
+                held.append(victim)
+                continue
+            self._evicted(victim, unused=wanted)
+        for entry in held:
+            self.policy.insert(entry)
+        return kept
+
+    def _evicted(self, victim: Entry, *, unused: bool) -> None:
+        self._drop(victim)
+        self.evicted += 1
+        if type(victim.origin) is Evidence and unused:
+            self.on_unused(victim, victim.origin)
+        elif self.probation.queue.count:
+            self.probation.left_policy(victim.key)
+        if self.evicted & 255 == 0:
+            self.probation.trim(self.residents)
+        if self.observed:
+            self.signal(victim.shard.db, victim.key)
+
+    def pin(self, keys: list[bytes]) -> None:
+        """Keep keys of database 0 resident until `unpin` (counted)."""
+        for key in keys:
+            self.pinned[key] = self.pinned.get(key, 0) + 1
+
+    def unpin(self, keys: list[bytes]) -> None:
+        """Undo one `pin`."""
+        for key in keys:
+            left = self.pinned[key] - 1
+            if left:
+                self.pinned[key] = left
+            else:
+                del self.pinned[key]
+
+    # -- time ---------------------------------------------------------------
+
+    def expire_cycle(self, budget_s: float = 0.001, step: int = 20) -> int:
+        """Remove entries whose time has come, for at most `budget_s` seconds."""
+        stop = time.perf_counter() + budget_s
+        removed = 0
+        for database in self.databases:
+            for shard in database.shards:
+                while shard.wheel:
+                    due = shard.expired(self.now, step)
+                    for entry in due:
+                        self.expire(entry)
+                    removed += len(due)
+                    if len(due) < step:
+                        break
+                    if time.perf_counter() > stop:
+                        return removed
+        self.attic.expire(self.now)
+        return removed
+
+    def signal(self, db: int, key: bytes) -> None:
+        """Tell the observers that a key changed, expired or was evicted."""
+        for observer in self.observers:
+            observer(db, key)
+
+    @property
+    def metadata_bytes(self) -> int:
+        """Estimated bytes beyond the entries: ghosts, sketches, negative answers."""
+        return (
+            self.policy.metadata_bytes
+            + self.probation.nbytes
+            + NEGATIVE_BYTES * len(self.negative)
+        )
+
+    def check(self) -> None:
+        """Recount everything; raises AssertionError when the books are wrong."""
+        entries = [e for db in self.databases for data in db.dicts for e in data.values()]
+        assert self.count == len(entries), f"count {self.count}, found {len(entries)}"
+        used = sum(entry.size for entry in entries)
+        assert self.used == used, f"used {self.used}, found {used}"
+        held = {id(node) for node in self.policy.nodes()}
+        waiting = {id(node) for node in self.probation.queue}
+        for entry in entries:
+            assert (entry.where > 0) == (id(entry) in held), entry.key
+            assert (entry.where < 0) == (id(entry) in waiting), entry.key
+        assert len(held) + len(waiting) <= len(entries)
+        for database in self.databases:
+            for shard in database.shards:
+                volatile = [e for e in shard.data.values() if e.expire_at]
+                assert shard.expiring == len(volatile)
+                assert shard.deadlines == sum(e.expire_at for e in volatile)
+                assert sum(map(len, shard.wheel.values())) == len(volatile)
+        self.policy.check()
+        self.attic.check()
