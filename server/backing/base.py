@@ -17,9 +17,12 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import msgspec
+
+if TYPE_CHECKING:
+    from antecache.server.backing.sources import SourceSpec
 
 
 class BackingError(Exception):
@@ -97,7 +100,7 @@ def to_bytes(value: Any) -> bytes:
     if isinstance(value, int):
         return b"%d" % value
     if isinstance(value, float):
-        return repr(value).encode() if value != int(value) else b"%d" % int(value)
+        return b"%d" % value if value.is_integer() else repr(value).encode()
     if isinstance(value, bytearray | memoryview):
         return bytes(value)
     if isinstance(value, list | tuple | dict):
@@ -140,6 +143,9 @@ class SourceOptions:
     write: str = "none"
 
 
+DEFAULT_OPTIONS = SourceOptions()
+
+
 class Source(ABC):
     """A set of keys that a backing can load.
 
@@ -158,7 +164,7 @@ class Source(ABC):
     @property
     @abstractmethod
     def prefix(self) -> bytes:
-        """The literal text every owned key starts with (may be empty); the index of the registry."""
+        """The literal text every owned key starts with (may be empty): the registry's index."""
 
     @abstractmethod
     def match(self, key: bytes) -> tuple[Any, ...] | None:
@@ -181,8 +187,21 @@ class Change:
     deleted: bool = False
 
 
+class Link(NamedTuple):
+    """A foreign key: `column` of `table` holds values of `target_column` of `target_table`."""
+
+    table: str
+    column: str
+    target_table: str
+    target_column: str
+
+
 class Backing(ABC):
     """One database. Constructors only store parameters; `open` connects.
+
+    url      as in the setting `backing`
+    specs    the `[[source]]` tables of the config file
+    options  what holds for a source that says nothing else
 
     Every method may raise BackingError. Cancelling a call must leave the
     backing usable.
@@ -190,16 +209,27 @@ class Backing(ABC):
 
     schemes: ClassVar[tuple[str, ...]]  #: URL schemes it serves: `sqlite`, `postgresql` ...
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        specs: Sequence[SourceSpec] = (),
+        options: SourceOptions = DEFAULT_OPTIONS,
+    ) -> None:
         self.url = url
+        self.specs = tuple(specs)
+        self.options = options
 
     @abstractmethod
     async def open(self) -> Sequence[Source]:
-        """Connect and return the sources that need no configuration (reflected tables)."""
+        """Connect and return the sources, first match first.
+
+        Configured ones come before those that need no configuration (reflected
+        tables). Raises ConfigError for a spec that cannot be used.
+        """
 
     @abstractmethod
     async def get_many(self, source: Source, keys: Sequence[bytes]) -> Loaded:
-        """Read the rows of `keys`, all owned by `source`, in one statement where the database can."""
+        """Read the rows of `keys`, which `source` owns, in one statement where the database can."""
 
     async def put_many(self, source: Source, rows: Mapping[bytes, Mapping[str, Any]]) -> None:
         """Insert or update rows by key, in one transaction."""
@@ -208,6 +238,10 @@ class Backing(ABC):
     async def delete_many(self, source: Source, keys: Sequence[bytes]) -> None:
         """Delete the rows of `keys`, in one transaction."""
         raise BackingError(f"source '{source.name}' cannot be written")
+
+    def links(self) -> Sequence[Link]:
+        """Foreign keys among the tables that are sources, known once open."""
+        return ()
 
     def changes(self) -> AsyncIterator[Change] | None:
         """Changes made by others, as the database reports them; None where it reports none."""
