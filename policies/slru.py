@@ -1,0 +1,81 @@
+"""Segmented LRU: every hit lifts a node one segment, overflow sinks it again.
+
+Four segments of a quarter each, as in Facebook's and libCacheSim's use of it;
+two (probation and a protected one) in the paper. Newcomers enter the lowest,
+victims leave from there, so one scan can only sweep the lowest segment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import ClassVar
+
+from antecache.policies.base import Node, Policy, Queue
+
+
+class SLRU(Policy):
+    """Evicts the least recent node of the lowest segment that has any.
+
+    segments  how many, all of one size
+    """
+
+    name: ClassVar[str] = "slru"
+    paper: ClassVar[str] = "Karedla et al., 'Caching strategies', IEEE Computer 27(3), 1994"
+
+    def __init__(self, *, seed: int = 0, segments: int = 4) -> None:
+        super().__init__(seed=seed)
+        self.segments = segments
+        self._queues = [Queue() for _ in range(segments)]  # where = index + 1
+
+    def insert(self, node: Node) -> None:
+        self.count += 1
+        self.total += node.size
+        node.where = 1
+        self._queues[0].append(node)
+
+    def hit(self, node: Node) -> None:
+        where: int = node.where
+        queues = self._queues
+        if where == self.segments:
+            queues[where - 1].refresh(node)
+            return
+        queues[where - 1].remove(node)
+        node.where = where + 1
+        queues[where].append(node)
+        share = self.total / self.segments
+        while where and queues[where].size > share and queues[where].count > 1:
+            sinking: Node = queues[where].head.next
+            queues[where].remove(sinking)
+            sinking.where = where
+            queues[where - 1].append(sinking)
+            if queues[where].size <= share:
+                where -= 1
+
+    def evict(self) -> Node | None:
+        for queue in self._queues:
+            node = queue.oldest
+            if node is not None:
+                self.remove(node)
+                return node
+        return None
+
+    def remove(self, node: Node) -> None:
+        self._queues[node.where - 1].remove(node)
+        node.where = 0
+        self.count -= 1
+        self.total -= node.size
+
+    def resize(self, node: Node, size: int) -> None:
+        self._queues[node.where - 1].size += size - node.size
+        self.total += size - node.size
+        node.size = size
+
+    def nodes(self) -> Iterator[Node]:
+        return chain(*self._queues)
+
+    def check(self) -> None:
+        super().check()
+        for index, queue in enumerate(self._queues):
+            queue.check()
+            assert all(node.where == index + 1 for node in queue), "a node is in the wrong segment"
