@@ -34,6 +34,7 @@ cli = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 
 
@@ -58,17 +59,11 @@ def serve(
     context: typer.Context,
     config: Annotated[
         Path | None,
-        typer.Option(
-            help="TOML file with any of the settings that `antecache settings` prints."
-        ),
+        typer.Option(help="TOML file with any of the settings that `antecache settings` prints."),
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[
-        str | None, typer.Option(help="Port of the Redis protocol [6379].")
-    ] = None,
-    metrics_host: Annotated[
-        str | None, typer.Option(help="Address of the metrics page.")
-    ] = None,
+    port: Annotated[str | None, typer.Option(help="Port of the Redis protocol [6379].")] = None,
+    metrics_host: Annotated[str | None, typer.Option(help="Address of the metrics page.")] = None,
     metrics_port: Annotated[
         str | None, typer.Option(help="Port of /metrics, 0 for none [9121].")
     ] = None,
@@ -80,23 +75,17 @@ def serve(
         str | None,
         typer.Option(help="Most that the process may occupy, such as 200mb."),
     ] = None,
-    maxkeys: Annotated[
-        str | None, typer.Option(help="Most keys resident at once.")
-    ] = None,
+    maxkeys: Annotated[str | None, typer.Option(help="Most keys resident at once.")] = None,
     policy: Annotated[str | None, typer.Option(help="Eviction policy [auto].")] = None,
     prediction: Annotated[
         str | None, typer.Option(help="on or off: fetch what is likely to follow [on].")
     ] = None,
-    predictor: Annotated[
-        str | None, typer.Option(help="Kind of evidence [blend].")
-    ] = None,
+    predictor: Annotated[str | None, typer.Option(help="Kind of evidence [blend].")] = None,
     history: Annotated[
         str | None,
         typer.Option(help="File that keeps what was learned across restarts."),
     ] = None,
-    ttl: Annotated[
-        str | None, typer.Option(help="How long a loaded value stays, 5m.")
-    ] = None,
+    ttl: Annotated[str | None, typer.Option(help="How long a loaded value stays, 5m.")] = None,
     load_timeout: Annotated[
         str | None, typer.Option(help="How long a client waits for the database [2s].")
     ] = None,
@@ -109,9 +98,7 @@ def serve(
         str | None,
         typer.Option(help="yes or no: refuse other machines without a password."),
     ] = None,
-    loglevel: Annotated[
-        str | None, typer.Option(help="debug, verbose, notice or warning.")
-    ] = None,
+    loglevel: Annotated[str | None, typer.Option(help="debug, verbose, notice or warning.")] = None,
 ) -> None:
     """Run the server until it is told to stop."""
     flags: dict[str, Any] = dict(context.params)
@@ -138,12 +125,13 @@ def settings() -> None:
 def shop(
     path: Annotated[Path, typer.Argument(help="Where to put the SQLite file.")],
     seed: Annotated[int, typer.Option(help="Another seed makes another shop.")] = 1,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Make a sample database: an online shop with some 100,000 rows."""
     from antecache.server.shop import create
 
     try:
-        rows = create(path, seed=seed)
+        rows = create(path, seed=seed, force=force)
     except OSError as error:
         _refuse(f"{path}: {error.strerror}")
     typer.echo(f"{path}: {sum(rows.values()):,} rows in {len(rows)} tables")
@@ -152,12 +140,8 @@ def shop(
 @cli.command()
 def ping(
     host: Annotated[str, typer.Option(help="Address of the server.")] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(help="Its port.", envvar="ANTECACHE_PORT")
-    ] = 6379,
-    seconds: Annotated[
-        float, typer.Option(help="How long to wait for the answer.")
-    ] = 2.0,
+    port: Annotated[int, typer.Option(help="Its port.", envvar="ANTECACHE_PORT")] = 6379,
+    seconds: Annotated[float, typer.Option(help="How long to wait for the answer.")] = 2.0,
 ) -> None:
     """Ask a running server whether it answers; exit code 0 when it does."""
     try:

@@ -136,18 +136,12 @@ class Config(msgspec.Struct, kw_only=True):
 
     # -- limits of the protocol
     #: Longest string a client may send.
-    proto_max_bulk_len: Annotated[int, Meta(ge=1 << 20, extra={"unit": "memory"})] = (
-        512 << 20
-    )
+    proto_max_bulk_len: Annotated[int, Meta(ge=1 << 20, extra={"unit": "memory"})] = 512 << 20
     #: What one client may have sent that is not executed yet.
-    client_query_buffer_limit: Annotated[
-        int, Meta(ge=1 << 20, extra={"unit": "memory"})
-    ] = 1 << 30
+    client_query_buffer_limit: Annotated[int, Meta(ge=1 << 20, extra={"unit": "memory"})] = 1 << 30
     #: What may wait to be sent to one client: class, hard limit, soft limit, seconds above the
     #: soft limit, for the classes normal, replica and pubsub; 0 is no limit.
-    client_output_buffer_limit: str = (
-        "normal 0 0 0 replica 256mb 64mb 60 pubsub 32mb 8mb 60"
-    )
+    client_output_buffer_limit: str = "normal 0 0 0 replica 256mb 64mb 60 pubsub 32mb 8mb 60"
 
     # -- watching it
     #: How much is logged.
@@ -217,9 +211,7 @@ def load(
     if path is not None:
         _apply(config, _read_toml(path), f"{path}: ", dashed=True)
     _apply(config, dict(_of_environment(env)), "environment: ANTECACHE_")
-    given = {
-        name: value for name, value in (overrides or {}).items() if value is not None
-    }
+    given = {name: value for name, value in (overrides or {}).items() if value is not None}
     _apply(config, given, "--", dashed=True)
     try:
         check(config)
@@ -257,13 +249,9 @@ def check(config: Config) -> None:
     if config.shards & (config.shards - 1):
         raise ValueError(f"shards: {config.shards} is not a power of two")
     if config.port and config.port == config.metrics_port:
-        raise ValueError(
-            f"metrics-port: {config.port} is the port of the Redis protocol too"
-        )
+        raise ValueError(f"metrics-port: {config.port} is the port of the Redis protocol too")
     if config.sources and not config.backing:
-        raise ValueError(
-            "source: there are [[source]] tables, but no backing to read them from"
-        )
+        raise ValueError("source: there are [[source]] tables, but no backing to read them from")
     try:
         parse_output_limits(config.client_output_buffer_limit)
     except ValueError as error:
@@ -330,9 +318,7 @@ def _toml_value(name: str) -> str:
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
-def _apply(
-    config: Config, given: Mapping[str, object], origin: str, dashed: bool = False
-) -> None:
+def _apply(config: Config, given: Mapping[str, object], origin: str, dashed: bool = False) -> None:
     """Assign settings to `config`; `origin` and the name as written open every complaint."""
     seen: dict[str, str] = {}
     for written, value in given.items():
@@ -358,9 +344,7 @@ def _suggestion(name: str, dashed: bool) -> str:
     close = difflib.get_close_matches(name, [*_FIELDS, *ALIASES], n=1)
     if not close:
         return ""
-    return (
-        f"; did you mean {close[0].replace('_', '-') if dashed else close[0].upper()}?"
-    )
+    return f"; did you mean {close[0].replace('_', '-') if dashed else close[0].upper()}?"
 
 
 def _read_toml(path: Path) -> dict[str, object]:
@@ -373,19 +357,13 @@ def _read_toml(path: Path) -> dict[str, object]:
 
 
 #: Kubernetes and `docker --link` set these for a service that is named antecache.
-_INJECTED = re.compile(
-    r"_SERVICE_(HOST|PORT)|_PORT_\d+_(TCP|UDP)|_ENV_|^ANTECACHE_NAME$"
-)
+_INJECTED = re.compile(r"_SERVICE_(HOST|PORT)|_PORT_\d+_(TCP|UDP)|_ENV_|^ANTECACHE_NAME$")
 
 
 def _of_environment(env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for variable, value in env.items():
         injected = _INJECTED.search(variable) or value.startswith(("tcp://", "udp://"))
-        if (
-            variable.startswith("ANTECACHE_")
-            and variable != "ANTECACHE_CONFIG"
-            and not injected
-        ):
+        if variable.startswith("ANTECACHE_") and variable != "ANTECACHE_CONFIG" and not injected:
             yield variable.removeprefix("ANTECACHE_").lower(), value
 
 

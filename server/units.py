@@ -80,9 +80,7 @@ def parse_duration(text: str | int | float) -> float:
 
 
 def _seconds(text: str) -> float:
-    if re.fullmatch(
-        r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", text, re.ASCII | re.IGNORECASE
-    ):
+    if re.fullmatch(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", text, re.ASCII | re.IGNORECASE):
         return float(text)
     seconds, at = 0.0, 0
     while at < len(text):

@@ -1,0 +1,74 @@
+# What one does with the project. `make run` needs Python 3.11 or newer and nothing else; every
+# target installs what it needs into .venv the first time.
+
+PORT ?= 6379
+METRICS_PORT ?= 9121
+MAXMEMORY ?= 200mb
+
+BIN := .venv/bin
+DATABASE := data/shop.db
+SOURCES := server policies predictor tests
+# mypy and import-linter cannot see that the folder foo/ is antecache.foo: a link shows them.
+LINK := .link/antecache
+FIND_PYTHON := for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	"$$name" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { command -v "$$name"; break; }; done
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check format image-test clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | \
+		while IFS='|' read -r name what; do printf '%-16s %s\n' "$$name" "$$what"; done
+
+run: .venv/.installed $(DATABASE) ## serve a sample database on PORT (6379), metrics on METRICS_PORT (9121)
+	@$(BIN)/antecache serve --port $(PORT) --metrics-port $(METRICS_PORT) \
+		--maxmemory $(MAXMEMORY) --backing sqlite:///$(DATABASE)
+
+test: .venv/.installed-dev ## the test suite
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/.installed-dev $(LINK) ## format, lint, types, layers, the project's own guards
+	@$(BIN)/ruff format --check --quiet $(SOURCES) || \
+		{ echo "not formatted: run make format"; exit 1; }
+	@$(BIN)/ruff check --quiet $(SOURCES)
+	@MYPYPATH=.link $(BIN)/mypy --no-error-summary \
+		-p antecache.server -p antecache.policies -p antecache.predictor
+	@PYTHONPATH=.link $(BIN)/lint-imports --config pyproject.toml >.link/layers 2>&1 || \
+		{ cat .link/layers; exit 1; }
+	@$(BIN)/python -m pytest -q --no-header tests/test_project.py
+
+format: .venv/.installed-dev ## rewrite the files as `make check` wants them
+	@$(BIN)/ruff format $(SOURCES)
+	@$(BIN)/ruff check --fix $(SOURCES)
+
+image-test: .venv/.installed-dev ## build the container image, start it and ask it
+	@$(BIN)/python -m pytest -m image tests/image $(ARGS)
+
+clean: ## remove everything that was made here, the sample database too
+	rm -rf .venv .link build dist data *.egg-info .mypy_cache .ruff_cache .pytest_cache \
+		.import_linter_cache .hypothesis .coverage
+
+$(DATABASE): | .venv/.installed
+	@mkdir -p $(@D)
+	@$(BIN)/antecache shop $@
+
+$(LINK):
+	@mkdir -p .link
+	@ln -sfn .. $(LINK)
+
+.venv/bin/python:
+	@python="$$($(FIND_PYTHON))"; \
+	test -n "$$python" || { echo "no Python 3.11 or newer with the venv module found"; exit 1; }; \
+	echo "making .venv with $$python"; \
+	"$$python" -m venv .venv || { rm -rf .venv; echo "is python3-venv installed?"; exit 1; }
+
+.venv/.installed: pyproject.toml | .venv/bin/python
+	@echo "installing antecache into .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/.installed-dev: pyproject.toml | .venv/bin/python
+	@echo "installing antecache and its development tools into .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch .venv/.installed $@
