@@ -25,7 +25,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from antecache.server.backing.base import BackingError
-from antecache.server.config import as_toml, load
+from antecache.server.config import load
+from antecache.server.config_template import as_toml
 from antecache.server.errors import ConfigError
 
 cli = typer.Typer(

@@ -10,15 +10,15 @@ An unknown name or a value that cannot be used is a `ConfigError` that says
 where it stands, which setting it is and why. Nothing is guessed.
 
 What this file does not do: know whether a policy, a predictor or a backing of
-that name exists, or what the tables in `sources` mean (`app.py` asks the parts
-that know), or change a running server (`CONFIG SET` assigns to the attributes
-of the `Config` it was given, through `read_setting`).
+that name exists (`app.py` asks those who know), check what a `[[source]]` says
+(`backing/sources.py`), print the settings (`config_template.py`), or change a
+running server (`CONFIG SET` assigns to the attributes of the `Config` it was
+given, through `read_setting`).
 """
 
 from __future__ import annotations
 
 import difflib
-import inspect
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -29,13 +29,9 @@ import msgspec
 from msgspec import Meta
 
 from antecache.server.backing.base import SourceOptions
+from antecache.server.backing.sources import SourceSpec, read_spec
 from antecache.server.errors import ConfigError
-from antecache.server.units import (
-    format_duration,
-    format_memory,
-    parse_duration,
-    parse_memory,
-)
+from antecache.server.units import parse_duration, parse_memory
 
 #: What the miss log and its kin get where `maxmemory` sets no limit to take a share of: room for
 #: some three million events of 10.7 bytes, little beside any server that runs without a limit.
@@ -85,7 +81,7 @@ class Config(msgspec.Struct, kw_only=True):
     #: makes a plain cache of the server. Its tables are served as keys without more ado.
     backing: str = ""
     #: [[source]] tables: which keys are loaded with which query, beyond the reflected tables.
-    sources: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    sources: list[SourceSpec] = msgspec.field(default_factory=list)
     #: How long a loaded value stays before it is loaded again; 0 is for ever.
     ttl: Seconds = 0.0
     #: Share of the ttl by which each expiry is moved at random, so that what was loaded together
@@ -192,7 +188,8 @@ class OutputLimit(NamedTuple):
     seconds: int
 
 
-_FIELDS = {field.name: field for field in msgspec.structs.fields(Config)}
+#: Every setting by attribute name: its type and its default.
+FIELDS = {field.name: field for field in msgspec.structs.fields(Config)}
 
 
 def load(
@@ -225,8 +222,10 @@ def read_setting(name: str, value: object) -> Any:
 
     Raises ValueError with the reason, KeyError when there is no such setting.
     """
-    field = _FIELDS[name]
-    unit = _unit(field.type)
+    field = FIELDS[name]
+    unit = unit_of(field.type)
+    if name == "sources":
+        return _source_specs(value)
     if isinstance(value, bool) and field.type is not bool:
         raise ValueError("expected something else than true or false")
     if unit == "memory" and isinstance(value, str):
@@ -275,49 +274,6 @@ def parse_output_limits(text: str) -> dict[str, OutputLimit]:
     return limits
 
 
-def as_toml() -> str:
-    """Every setting with its default and its reason, as a config file that changes nothing."""
-    lines = []
-    for line in inspect.getsource(Config).splitlines()[3:]:
-        line = line.strip()
-        if line.startswith("@"):
-            break
-        name = line.split(":")[0]
-        if line.startswith("# --"):
-            lines += [f"# ---- {line[4:].strip()}", ""]
-        elif line.startswith("#:"):
-            lines.append("#" + line[2:])
-        elif name == "sources":
-            lines += _EXAMPLE_SOURCE
-        elif name in _FIELDS:
-            lines += [f"#{name.replace('_', '-')} = {_toml_value(name)}", ""]
-    return "\n".join(lines)
-
-
-_EXAMPLE_SOURCE = [
-    "#[[source]]",
-    '#match = "user:{id:int}:orders"',
-    '#query = "select * from orders where user_id = :id order by created_at desc limit 20"',
-    '#as = "json"',
-    '#ttl = "5m"',
-    "",
-]
-
-
-def _toml_value(name: str) -> str:
-    value = _FIELDS[name].default
-    unit = _unit(_FIELDS[name].type)
-    if unit == "memory" and value:
-        return f'"{format_memory(value)}"'
-    if unit == "duration":
-        if value == 0:
-            return "0"
-        return f'"{format_duration(value)}"'
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f'"{value}"' if isinstance(value, str) else repr(value)
-
-
 def _apply(config: Config, given: Mapping[str, object], origin: str, dashed: bool = False) -> None:
     """Assign settings to `config`; `origin` and the name as written open every complaint."""
     seen: dict[str, str] = {}
@@ -325,23 +281,27 @@ def _apply(config: Config, given: Mapping[str, object], origin: str, dashed: boo
         folded = written.replace("-", "_")
         name = ALIASES.get(folded, folded)
         shown = written.replace("_", "-") if dashed else written.upper()
-        if name not in _FIELDS:
+        if name not in FIELDS:
             raise ConfigError(
                 f"{origin}{shown}: there is no such setting{_suggestion(name, dashed)}"
             )
         if name in seen:
             raise ConfigError(f"{origin}{shown}: given already, as {seen[name]}")
         seen[name] = shown
-        if name == "sources" and isinstance(value, str):
-            raise ConfigError(f"{origin}{shown}: sources can only be given in a file")
         try:
             setattr(config, name, read_setting(name, value))
-        except ValueError as error:
+        except (ConfigError, ValueError) as error:
             raise ConfigError(f"{origin}{shown}: {error}") from None
 
 
+def _source_specs(tables: object) -> list[SourceSpec]:
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise ValueError("expected [[source]] tables of a config file")
+    return [read_spec(table) for table in tables]
+
+
 def _suggestion(name: str, dashed: bool) -> str:
-    close = difflib.get_close_matches(name, [*_FIELDS, *ALIASES], n=1)
+    close = difflib.get_close_matches(name, [*FIELDS, *ALIASES], n=1)
     if not close:
         return ""
     return f"; did you mean {close[0].replace('_', '-') if dashed else close[0].upper()}?"
@@ -367,7 +327,8 @@ def _of_environment(env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield variable.removeprefix("ANTECACHE_").lower(), value
 
 
-def _unit(annotation: Any) -> str:
+def unit_of(annotation: Any) -> str:
+    """`memory`, `duration` or nothing: how a setting of this type is written."""
     for meta in getattr(annotation, "__metadata__", ()):
         if meta.extra:
             return str(meta.extra["unit"])
