@@ -15,13 +15,18 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from antecache.server.errors import ClientError, unknown_subcommand
 
 if TYPE_CHECKING:
+    from antecache.policies.registry import Choice
     from antecache.server.config import Config
+    from antecache.server.histogram import Histogram
+    from antecache.server.rates import Rates
+    from antecache.server.slowlog import SlowLog
+    from antecache.server.stats import Stats
     from antecache.server.store import Database, Store
 
 Argv = list[bytes]
@@ -67,6 +72,7 @@ class Command:
         "handler",
         "keys_of",
         "last",
+        "multi",
         "name",
         "nanoseconds",
         "parent",
@@ -114,6 +120,8 @@ class Command:
         self.readonly = "readonly" in self.flags
         self.denyoom = "denyoom" in self.flags
         self.admin = "admin" in self.flags
+        # A read of several keys: what of it is absent is loaded before the handler runs.
+        self.multi = self.readonly and (self.first != self.last or keys_of is not None)
         self.categories = _categories(self, categories)
         self.calls = self.nanoseconds = self.rejected = self.failed = 0
 
@@ -231,23 +239,56 @@ def load_all() -> None:
 
 
 class ClientView(Protocol):
-    """What a handler sees of the connection it serves."""
+    """What a handler sees of the connection it serves, or (CLIENT LIST, KILL) of another."""
 
     id: int
     db: Database
     protocol: int  # 2 or 3
     name: bytes  # CLIENT SETNAME
+    lib_name: bytes  # CLIENT SETINFO
+    lib_version: bytes
     authenticated: bool
+    user: bytes  # the only one there is: b"default"
     transaction: list[Argv] | None  # commands queued since MULTI
     closing: bool  # set to close once the replies are written
+    reply_mode: str  # CLIENT REPLY: "on", "off", or "skip" for the reply after this one
+    no_evict: bool
+    no_touch: bool
+    monitoring: bool  # MONITOR; the session is then in `server.monitors`
+    address: str  # ip:port
+    local_address: str
+    fd: int
+    created: float  # Unix seconds
+    last_active: float  # Unix seconds
+    last_command: str  # `client|list`
+    net_in: int  # bytes
+    net_out: int
 
     @property
     def server(self) -> ServerView: ...
+
+    @property
+    def watched(self) -> Collection[Any]:
+        """What WATCH watches."""
+
+    @property
+    def query_buffer(self) -> int:
+        """Bytes received and not executed yet."""
+
+    @property
+    def output_buffer(self) -> int:
+        """Bytes answered and not sent yet."""
 
     def select(self, index: int) -> None: ...
 
     def push(self, reply: Any) -> None:
         """Send something outside the order of replies (MONITOR, pub/sub)."""
+
+    def kill(self) -> None:
+        """Close the connection now; what waits to be sent is lost."""
+
+    def reset(self) -> None:
+        """RESET: as the connection was when it was opened."""
 
 
 class ServerView(Protocol):
@@ -255,9 +296,45 @@ class ServerView(Protocol):
 
     store: Store
     config: Config
+    stats: Stats
+    clients: dict[int, Any]  # sessions (ClientView) by id
+    monitors: set[Any]  # sessions in MONITOR
+    slowlog: SlowLog
+    started: float  # Unix seconds
+    run_id: str  # 40 hexadecimal digits, another at every start
+    port: int  # the one really listened on
+    policy_choice: Choice
+    peak_memory: int  # bytes
+    load_seconds: Histogram  # how long loads took; the loader observes
+    rates: Rates  # commands and bytes a second; sampled in the background
+    ledger: Any  # prefetches: `issued` and `outcomes` (useful, late, wasted, dropped)
+    plan: Any  # the Plan in use, or None
+    loop_lag: float  # seconds the event loop was late, lately
+    unreachable: dict[str, str]  # backings that failed when last tried, and why
 
     def execute(self, client: Any, argv: Argv) -> Any:
         """Run one command inside another (EXEC); returns its reply, errors as values."""
 
     def absent(self, client: Any, commands: Sequence[Argv]) -> list[bytes]:
         """The keys of these commands that are owned by a source and must be loaded first."""
+
+    def memory(self) -> int:
+        """Bytes in use: the entries, the metadata and the process itself."""
+
+    def metadata(self) -> dict[str, int]:
+        """Bytes beyond entries and process, by part (log, plan, policy ...)."""
+
+    def trainer_status(self) -> dict[str, Any]:
+        """`state`, `trainings`, `seconds` (of the last one), `failures`, `events` ..."""
+
+    def set_policy(self, text: str) -> None:
+        """Change maxmemory-policy; ValueError when there is no such policy."""
+
+    def set_maxmemory(self, size: int) -> None:
+        """Change maxmemory (bytes; 0 for no limit)."""
+
+    def pause(self, until_ms: int, mode: str) -> None:
+        """Hold back commands ("all", or "write": those that write) until a Unix time in ms."""
+
+    def shutdown(self) -> None:
+        """Stop serving, soon after the current batch of commands."""
