@@ -26,10 +26,12 @@ class Clock(Policy):
         super().__init__(seed=seed)
         self.rounds = rounds
         self._queue = Queue()
+        self._newcomer: Node | None = None
 
     def insert(self, node: Node) -> None:
         node.where = 1
         node.state = 0
+        self._newcomer = node
         self._queue.append(node)
         self.count += 1
         self.total += node.size
@@ -40,16 +42,26 @@ class Clock(Policy):
 
     def evict(self) -> Node | None:
         queue = self._queue
-        while queue.count:
+        if not queue.count:
+            return None
+        # The newcomer steps aside: the hand must come to it last, behind all it spares now.
+        newcomer = self._newcomer if queue.count > 1 else None
+        if newcomer is not None:
+            queue.remove(newcomer)
+        while True:
             node: Node = queue.head.next
             if not node.state:
-                self.remove(node)
-                return node
+                break
             node.state -= 1
             queue.refresh(node)
-        return None
+        if newcomer is not None:
+            queue.append(newcomer)
+        self.remove(node)
+        return node
 
     def remove(self, node: Node) -> None:
+        if node is self._newcomer:
+            self._newcomer = None
         self._queue.remove(node)
         node.where = node.state = 0
         self.count -= 1

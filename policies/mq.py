@@ -21,6 +21,7 @@ from antecache.policies._ghost import Ghosts
 from antecache.policies.base import Node, Policy, Queue
 
 QUEUES = 8
+SINK_AT_ONCE = 16  # nodes of one queue before one eviction; bounds the work after an idle time
 
 
 class MQ(Policy):
@@ -85,13 +86,14 @@ class MQ(Policy):
         before = self._uses - self.lifetime * self.count
         for index in range(1, QUEUES):
             queue = self._queues[index]
-            if queue.count:
+            for _ in range(SINK_AT_ONCE):
                 node: Node = queue.head.next
-                if node.state[1] < before:
-                    queue.remove(node)
-                    node.where = index
-                    node.state = (node.state[0], self._uses)
-                    self._queues[index - 1].append(node)
+                if node is queue.head or node.state[1] >= before:
+                    break
+                queue.remove(node)
+                node.where = index
+                node.state = (node.state[0], self._uses)
+                self._queues[index - 1].append(node)
 
     def remove(self, node: Node) -> None:
         self._queues[node.where - 1].remove(node)

@@ -23,10 +23,12 @@ class Sieve(Policy):
         super().__init__(seed=seed)
         self._queue = Queue()
         self._hand: Node = self._queue.head  # the sentinel: start again at the oldest
+        self._newcomer: Node | None = None
 
     def insert(self, node: Node) -> None:
         node.where = 1
         node.state = 0
+        self._newcomer = node
         self._queue.append(node)
         self.count += 1
         self.total += node.size
@@ -38,10 +40,13 @@ class Sieve(Policy):
         if not self.count:
             return None
         head = self._queue.head
+        # the newcomer is not judged before it could be used, unless it is alone
+        newcomer = self._newcomer if self.count > 1 else None
         node = self._hand
         while True:
-            if node is head:
-                node = head.next
+            if node is head or node is newcomer:
+                node = head.next if node is head else node.next
+                continue
             if not node.state:
                 break
             node.state = 0
@@ -53,6 +58,8 @@ class Sieve(Policy):
     def remove(self, node: Node) -> None:
         if node is self._hand:
             self._hand = node.next
+        if node is self._newcomer:
+            self._newcomer = None
         self._queue.remove(node)
         node.where = node.state = 0
         self.count -= 1

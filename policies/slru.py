@@ -27,12 +27,18 @@ class SLRU(Policy):
         super().__init__(seed=seed)
         self.segments = segments
         self._queues = [Queue() for _ in range(segments)]  # where = index + 1
+        self._filling = True  # until the first eviction
 
     def insert(self, node: Node) -> None:
         self.count += 1
         self.total += node.size
-        node.where = 1
-        self._queues[0].append(node)
+        index = 0
+        if self._filling:
+            # each segment takes its share from the start, else a loop just larger
+            # than the cache would never leave the lowest
+            index = min(range(self.segments), key=lambda k: self._queues[k].size)
+        node.where = index + 1
+        self._queues[index].append(node)
 
     def hit(self, node: Node) -> None:
         where: int = node.where
@@ -44,15 +50,16 @@ class SLRU(Policy):
         node.where = where + 1
         queues[where].append(node)
         share = self.total / self.segments
-        while where and queues[where].size > share and queues[where].count > 1:
-            sinking: Node = queues[where].head.next
-            queues[where].remove(sinking)
-            sinking.where = where
-            queues[where - 1].append(sinking)
-            if queues[where].size <= share:
-                where -= 1
+        for index in range(where, 0, -1):
+            queue = queues[index]
+            while queue.size > share and queue.count > 1:
+                sinking: Node = queue.head.next
+                queue.remove(sinking)
+                sinking.where = index
+                queues[index - 1].append(sinking)
 
     def evict(self) -> Node | None:
+        self._filling = False
         for queue in self._queues:
             node = queue.oldest
             if node is not None:
