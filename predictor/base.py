@@ -28,6 +28,7 @@ class Candidate(NamedTuple):
     rule    the name of the evidence, at the grain the ledger keeps books and
             switches off: `followed products:*>carts:*`
     why     the features the score came from, for EXPLAIN: name, value pairs
+    raw     the confidence before calibration, in [0, 1]; the trainer is told it with each trial
     """
 
     key: bytes
@@ -35,6 +36,7 @@ class Candidate(NamedTuple):
     bucket: int
     rule: str
     why: tuple[tuple[str, float], ...]
+    raw: float = 0.0
 
 
 class Predictor(ABC):
