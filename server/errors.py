@@ -47,6 +47,11 @@ WRONGPASS = "WRONGPASS invalid username-password pair or user is disabled."
 NOPROTO = "NOPROTO unsupported protocol version"
 EXECABORT = "EXECABORT Transaction discarded because of previous errors."
 INTERNAL = "ERR internal error"
+PROTECTED = (
+    "DENIED antecache is running in protected mode because no password is set for the default "
+    "user. In this mode connections are only accepted from the loopback interface. To accept "
+    "others, set a password (requirepass), or set protected-mode to no if the network is trusted."
+)
 MAX_CLIENTS = "ERR max number of clients reached"
 
 

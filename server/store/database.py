@@ -53,8 +53,9 @@ class Database:
         where = entry.where
         if where > 0:
             store.touch(entry)
-        elif where < 0:
+        elif where < 0:  # a prefetched entry's first use is an event of its own in the log
             store.first_use(entry)
+            return entry
         store.record(entry.key)
         return entry
 
@@ -177,6 +178,7 @@ class Database:
                 removed += 1
         if self.index == 0:
             self.store.forget_all()
+        self.store.on_flush(self.index)
         self.store.dirty += removed
         return removed
 

@@ -14,6 +14,7 @@ owns, and loads in flight are in `overtaken`'s care, not here.
 from __future__ import annotations
 
 import random
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -54,8 +55,8 @@ class Store:
         self.random = random.Random(0)
         self.policy = policy
         self.scope = scope
-        self.maxkeys = maxkeys
-        self.room = 0  # bytes entries may take; 0 for no limit
+        self.limit = maxkeys or sys.maxsize  # resident keys
+        self.room = sys.maxsize  # bytes entries may take
         self.used = 0  # bytes they take
         self.count = 0
         self.probation = Probation()
@@ -71,8 +72,9 @@ class Store:
         self.record_miss: Callable[[bytes], None] = _ignore
         self.on_first_use: Callable[[Entry, Evidence], None] = _ignore
         self.on_unused: Callable[[Entry, Evidence], None] = _ignore
+        self.on_flush: Callable[[int], None] = _ignore
         self.observers: list[Callable[[int, bytes], None]] = []
-        self.observed = False  # whether anyone watches keys (WATCH, a load in flight)
+        self.observed = False  # whether there is an observer (WATCH, a load in flight)
         self.use(policy, scope)
 
     def use(self, policy: Policy, scope: str) -> None:
@@ -228,10 +230,7 @@ class Store:
 
     def over(self) -> bool:
         """Whether the store holds more than its budget."""
-        return bool(
-            (self.room and self.used + self.attic.size > self.room)
-            or (self.maxkeys and self.count > self.maxkeys)
-        )
+        return self.used + self.attic.size > self.room or self.count > self.limit
 
     def enforce(self) -> bool:
         """Evict until the budget is kept; False when nothing more may leave."""
@@ -302,6 +301,18 @@ class Store:
                         return removed
         self.attic.expire(self.now)
         return removed
+
+    def observe(self, observer: Callable[[int, bytes], None]) -> None:
+        """Call `observer(db, key)` whenever a key changes, expires or is evicted."""
+        if observer not in self.observers:
+            self.observers.append(observer)
+            self.observed = True
+
+    def unobserve(self, observer: Callable[[int, bytes], None]) -> None:
+        """Undo `observe`; every write is cheaper while nobody watches."""
+        if observer in self.observers:
+            self.observers.remove(observer)
+            self.observed = bool(self.observers)
 
     def signal(self, db: int, key: bytes) -> None:
         """Tell the observers that a key changed, expired or was evicted."""

@@ -1,0 +1,469 @@
+"""Builds the server from a `Config`; the only file that names all the parts.
+
+`Server` owns the parts, is what handlers see as `ServerView`, and runs the
+background round (`hz` times a second): expiry, memory, idle clients, garbage.
+`run` starts it, tells what to type next, and stops it on SIGTERM or SIGINT.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from antecache.policies import registry as policies
+from antecache.policies.base import Policy
+from antecache.predictor import registry as predictors
+from antecache.predictor.plan import Plan
+from antecache.predictor.trainer import Trainer
+from antecache.server import command, errors, monitor, process
+from antecache.server.accesslog import AccessLog
+from antecache.server.backing.base import Backing, BackingError, Source
+from antecache.server.backing.registry import open_backing
+from antecache.server.backing.sources import Sources
+from antecache.server.config import Config
+from antecache.server.dispatch import Dispatch
+from antecache.server.errors import ClientError, ConfigError
+from antecache.server.histogram import Histogram
+from antecache.server.http import MetricsServer
+from antecache.server.ledger import Ledger
+from antecache.server.loader import Loader
+from antecache.server.prefetch import Prefetcher
+from antecache.server.rates import Rates
+from antecache.server.session import Session
+from antecache.server.slowlog import SlowLog
+from antecache.server.stats import Stats
+from antecache.server.store import Store
+
+log = logging.getLogger(__name__)
+
+PROBE_EVERY = 5.0  # seconds between two looks at a database that failed
+
+
+class Server:
+    """The parts of one server and what holds them together."""
+
+    def __init__(self, config: Config) -> None:
+        command.load_all()
+        self.config = config
+        self.stats = Stats()
+        self.clients: dict[int, Session] = {}
+        self.monitors: set[Any] = set()
+        self.slowlog = SlowLog(config.slowlog_log_slower_than, config.slowlog_max_len)
+        self.load_seconds = Histogram()
+        self.rates = Rates()
+        self.started = time.time()
+        self.run_id = secrets.token_hex(20)
+        self.port = config.port
+        self.loop_lag = 0.0
+        self.unreachable: dict[str, str] = {}
+        self.policy_choice = policies.parse_maxmemory_policy(config.policy)
+        self.store = Store(
+            self._policy(),
+            scope=self.policy_choice.scope,
+            databases=config.databases,
+            shards=config.shards,
+            maxkeys=config.maxkeys,
+        )
+        self.sources = Sources([])
+        self.access = AccessLog()
+        self.loader = Loader(
+            self.store, self._owner, self.stats, observe_seconds=self.load_seconds.observe
+        )
+        self.store.on_flush = self.loader.overtake_all
+        self.ledger = Ledger(floor=config.precision_floor)
+        self.predictor = predictors.find(config.predictor)(max(config.prediction_bytes, 1))
+        self.prefetcher = Prefetcher(
+            self.store,
+            self._owner,
+            self.predictor,
+            self.ledger,
+            self.loader,
+            self.access,
+            row_budget=config.row_budget,
+        )
+        self.loader.observer = self.prefetcher
+        self.store.on_first_use = self.prefetcher.first_use
+        self.store.on_unused = self.prefetcher.unused
+        self.dispatch = Dispatch(self.store, self.stats, self.loader, self.access)
+        self.dispatch.on_slow = self._slow
+        self.trainer = Trainer(
+            drain=self.access.drain,
+            publish=self.prefetcher.adopt,
+            adopt_history=self._adopt_history,
+            settings=self._trainer_settings,
+        )
+        self.backing: Backing | None = None
+        self.base_memory = process.resident_bytes()
+        self.peak_memory = self.base_memory
+        self._listener: asyncio.Server | None = None
+        self._metrics = MetricsServer(self, config.metrics_host, config.metrics_port)
+        self._round: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+        self._paused_until = 0
+        self._pause_mode = "all"
+        self._last_probe = 0.0
+        self.imports: dict[str, Any] = {}
+
+    # -- starting and stopping ----------------------------------------------
+
+    async def start(self) -> None:
+        """Open the database, listen, and start learning; raises ConfigError, BackingError, OSError."""
+        config = self.config
+        if config.backing:
+            self.backing = open_backing(config.backing, config.sources, config.source_options)
+            self.sources = Sources(await self.backing.open())
+            self.store.owner = self.sources.owner
+        elif config.sources:
+            raise ConfigError("[[source]] needs a database: set 'backing' to its URL")
+        loop = asyncio.get_running_loop()
+        try:
+            self._listener = await loop.create_server(
+                lambda: Session(self), config.host, config.port, backlog=config.tcp_backlog
+            )
+        except OSError as error:
+            raise OSError(
+                error.errno, f"cannot listen on {config.host}:{config.port}: {_reason(error)}"
+            ) from error
+        self.port = self._listener.sockets[0].getsockname()[1]
+        await self._metrics.start()
+        process.manual_collection()
+        self.base_memory = process.resident_bytes()
+        self._check_maxmemory()
+        await self.set_prediction(config.prediction)
+        self._measure()
+        self._round = loop.create_task(self._rounds())
+        if config.history:
+            self.import_history(config.history)
+
+    async def stop(self) -> None:
+        """Close everything that `start` opened; may be called after a failed start."""
+        if self._listener is not None:
+            self._listener.close()
+        if self._round is not None:
+            self._round.cancel()
+        for session in list(self.clients.values()):
+            session.abort()
+        await self.trainer.stop()
+        await self._metrics.stop()
+        await self.loader.close()
+        if self.backing is not None:
+            await self.backing.close()
+
+    async def serve(self) -> None:
+        """Serve until `shutdown`."""
+        await self._stopping.wait()
+
+    def shutdown(self) -> None:
+        """SHUTDOWN, SIGTERM."""
+        self._stopping.set()
+
+    def _check_maxmemory(self) -> None:
+        limit = self.config.maxmemory
+        if limit and limit < self.base_memory:
+            raise ConfigError(
+                f"maxmemory: {limit >> 20} MiB is less than the process itself takes "
+                f"({self.base_memory >> 20} MiB)"
+            )
+
+    # -- connections --------------------------------------------------------
+
+    def password_needed(self) -> bool:
+        """Whether a new client must authenticate."""
+        return bool(self.config.requirepass)
+
+    def connected(self, session: Session) -> None:
+        """A connection was made: register it, or say why not and close."""
+        self.stats.connections += 1
+        text = None
+        if len(self.clients) >= self.config.maxclients:
+            text = errors.MAX_CLIENTS
+        elif self.config.protected_mode and not self.config.requirepass:
+            if not _is_local(session.address):
+                text = errors.PROTECTED
+        if text is not None:
+            self.stats.rejected_connections += 1
+            session.push(ClientError(text))
+            session.kill()
+            return
+        self.clients[session.id] = session
+
+    def disconnected(self, session: Session) -> None:
+        """A connection was lost."""
+        self.clients.pop(session.id, None)
+        self.monitors.discard(session)
+        if session.watched:
+            self.dispatch.execute(session, [b"UNWATCH"])
+        self.look_around()
+
+    def look_around(self) -> None:
+        """Whether dispatch must ask before each command: MONITOR or CLIENT PAUSE is on."""
+        watching = bool(self.monitors) or self._paused_until > self.store.now
+        self.dispatch.attention = self._attend if watching else None
+
+    def _attend(
+        self, session: Session, argv: list[bytes], commands: Sequence[list[bytes]], index: int
+    ) -> bool:
+        """Feed the monitors; true when a pause holds this command and the rest back."""
+        row = command.find(argv)
+        if row is None:
+            return False
+        if self._paused_until > self.store.now and row.name not in ("client", "shutdown", "quit"):
+            if self._pause_mode == "all" or row.write or row.name in ("exec", "publish"):
+                session.hold(list(commands[index:]))
+                session.flush()
+                return True
+        if self.monitors:
+            monitor.feed(self.monitors, session, argv, row)
+        return False
+
+    def pause(self, until_ms: int, mode: str) -> None:
+        """CLIENT PAUSE and UNPAUSE (`until_ms` 0)."""
+        if until_ms:
+            until_ms = max(until_ms, self._paused_until)
+        self._paused_until, self._pause_mode = until_ms, mode
+        self.look_around()
+        if not until_ms:
+            for session in list(self.clients.values()):
+                if session.held:
+                    asyncio.get_running_loop().call_soon(session.release)
+
+    def _slow(self, session: Session, argv: list[bytes], nanoseconds: int) -> None:
+        self.slowlog.add(argv, nanoseconds // 1000, session.address, session.name)
+
+    # -- ServerView ---------------------------------------------------------
+
+    @property
+    def plan(self) -> Plan | None:
+        """The Plan in use."""
+        return self.prefetcher.plan
+
+    def execute(self, client: Any, argv: list[bytes]) -> Any:
+        """Run one command inside another; returns its reply, errors as values."""
+        return self.dispatch.execute(client, argv)
+
+    def absent(self, client: Any, commands: Sequence[list[bytes]]) -> list[bytes]:
+        """The keys of these commands that must be loaded before they run."""
+        return self.dispatch.absent(client, commands)
+
+    def metadata(self) -> dict[str, int]:
+        """Bytes beyond entries and process, by part."""
+        return {
+            "predictor": self.predictor.nbytes,
+            "ledger": self.ledger.nbytes,
+            "accesslog": 16 * len(self.access.items),
+            "store": self.store.metadata_bytes,
+            "stale": self.store.attic.size,
+        }
+
+    def memory(self) -> int:
+        """Bytes in use: the entries, the metadata and the process itself."""
+        return self.base_memory + self.store.used + sum(self.metadata().values())
+
+    def trainer_status(self) -> dict[str, Any]:
+        """What the trainer does and did."""
+        return self.trainer.status()
+
+    def set_policy(self, text: str) -> None:
+        """CONFIG SET maxmemory-policy; ValueError when there is no such policy."""
+        self.policy_choice = policies.parse_maxmemory_policy(text)
+        self.config.policy = text
+        self.store.use(self._policy(), self.policy_choice.scope)
+
+    def set_maxmemory(self, size: int) -> None:
+        """CONFIG SET maxmemory."""
+        self.config.maxmemory = size
+        self._measure()
+        self.store.enforce()
+
+    def _policy(self) -> Policy:
+        found: type[Policy] = policies.find(self.policy_choice.name)
+        return found()
+
+    def _owner(self, key: bytes) -> Source | None:
+        return self.sources.owner(key)
+
+    # -- prediction ---------------------------------------------------------
+
+    async def set_prediction(self, on: bool) -> None:
+        """Start or stop logging, learning and prefetching."""
+        self.config.prediction = on
+        self.prefetcher.enabled = on
+        self.dispatch.logging = on
+        store = self.store
+        if on:
+            self.predictor.resize(self.config.prediction_bytes)
+            store.record = self.access.items.append
+            store.record_miss = self.access.miss
+            await self.trainer.start()
+        else:
+            store.record = _nothing
+            store.record_miss = _nothing
+            await self.trainer.stop()
+            self.access.items.clear()
+
+    def predict(self, on: bool) -> None:
+        """PREDICTOR ON | OFF."""
+        self._spawn(self.set_prediction(on))
+
+    def import_history(self, path: str) -> None:
+        """PREDICTOR IMPORT, --history: learn from recorded accesses, in the background."""
+        self.imports = {"file": path, "state": "running"}
+
+        async def work() -> None:
+            try:
+                result = await self.trainer.import_history(Path(path))
+            except Exception as error:
+                log.error("history %s: %s", path, error)
+                self.imports = {"file": path, "state": "failed", "reason": str(error)}
+            else:
+                self.imports = {"file": path, "state": "done", **result}
+
+        self._spawn(work())
+
+    def _adopt_history(self, state: bytes) -> None:
+        self.predictor.load(state)
+
+    def _trainer_settings(self) -> dict[str, Any]:
+        residents = self.store.residents
+        limit = self.config.maxkeys
+        if not limit and self.config.maxmemory:
+            mean = self.store.used / self.store.count if self.store.count else 1024
+            limit = int(max(self.store.room, 0) / mean)
+        return {
+            "budget": self.config.prediction_bytes,
+            "capacity": limit or max(residents, 1_000_000),
+            "predictor": self.config.predictor,
+            "row_budget": self.config.row_budget,
+            "maxmemory": self.config.trainer_maxmemory,
+        }
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    @property
+    def _background(self) -> set[asyncio.Future[None]]:
+        return self.__dict__.setdefault("_tasks", set())
+
+    # -- the background round -----------------------------------------------
+
+    async def _rounds(self) -> None:
+        interval = 1 / self.config.hz
+        rounds = 0
+        loop = asyncio.get_running_loop()
+        due = loop.time() + interval
+        while True:
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            late = max(0.0, loop.time() - due)
+            self.loop_lag = max(late, self.loop_lag * 0.9)
+            due = max(due + interval, loop.time())
+            rounds += 1
+            try:
+                self._tick(rounds)
+            except Exception:
+                log.exception("background round failed")
+
+    def _tick(self, rounds: int) -> None:
+        store = self.store
+        store.now = time.time_ns() // 1_000_000
+        store.expire_cycle()
+        self._measure()
+        store.enforce()
+        self.rates.sample(time.monotonic(), self.stats)
+        process.collect_young(settle=rounds % (10 * self.config.hz) == 0)
+        if not self.config.prediction:
+            self.access.items.clear()
+        if self._paused_until and self._paused_until <= store.now:
+            self.pause(0, "all")
+        if rounds % self.config.hz == 0:
+            self._every_second()
+
+    def _every_second(self) -> None:
+        now = time.time()
+        if self.config.timeout:
+            for session in list(self.clients.values()):
+                idle = now - session.last_active > self.config.timeout
+                if idle and session.waiting is None and not session.monitoring:
+                    session.kill()
+        self.unreachable = dict(self.loader.failing)
+
+    def _measure(self) -> None:
+        """Work out how many bytes the entries may take."""
+        self.peak_memory = max(self.peak_memory, self.memory())
+        limit = self.config.maxmemory
+        self.store.room = (
+            limit - self.base_memory - sum(self.metadata().values()) if limit else sys.maxsize
+        )
+        self.store.limit = self.config.maxkeys or sys.maxsize
+
+
+def _nothing(_: bytes) -> None:
+    """What records an access while nothing learns from it."""
+
+
+def _is_local(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return not host or ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
+async def _main(config: Config, ready: Callable[[Server], None]) -> int:
+    server = Server(config)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.shutdown)
+    try:
+        await server.start()
+        ready(server)
+        await server.serve()
+    finally:
+        await server.stop()
+    return 0
+
+
+def _say_hello(server: Server) -> None:
+    config = server.config
+    tables = len(server.sources)
+    print(f"antecache is listening on {config.host}:{server.port} (pid {os.getpid()})")
+    if config.backing:
+        names = ", ".join(source.name for source in list(server.sources)[:8])
+        print(f"reading through to {tables} sources: {names}{' ...' if tables > 8 else ''}")
+    if config.metrics_port:
+        print(f"metrics: http://{config.metrics_host}:{server.metrics_port}/metrics")
+    print(f"try: redis-cli -p {server.port} PREDICTOR STATUS", flush=True)
+
+
+def run(config: Config) -> int:
+    """Serve until told to stop; returns the exit code.
+
+    Raises ConfigError, BackingError or OSError when the server cannot start.
+    """
+    levels = {"debug": 10, "verbose": 20, "notice": 20, "warning": 30}
+    logging.basicConfig(
+        level=levels[config.loglevel],
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_main(config, _say_hello))
+
+
+__all__ = ["BackingError", "ConfigError", "Server", "run"]

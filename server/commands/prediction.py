@@ -1,0 +1,259 @@
+"""PREDICTOR and PREFETCH: what antecache expects, why, and what came of it.
+
+These commands are antecache's own. They only read the books that the
+prefetcher, the ledger and the trainer keep, and pass wishes on to them.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from antecache.server.command import Argv, command, container
+from antecache.server.encode import OK
+from antecache.server.errors import SYNTAX, ClientError
+from antecache.server.glob import matches
+from antecache.server.ledger import Book
+from antecache.server.store import Evidence
+
+container(
+    "predictor",
+    group="prediction",
+    flags="admin loading stale",
+    since="0.1.0",
+    summary="A container for commands about prediction.",
+)
+
+
+@command(
+    "predictor|status",
+    2,
+    flags="loading stale fast",
+    since="0.1.0",
+    summary="Says what the predictor knows, what it did, and what came of it.",
+)
+def status(client: Any, argv: Argv) -> dict[str, Any]:
+    """A map: state of predictor, Plan, trainer, and the ledger's totals."""
+    server = client.server
+    prefetcher, ledger, stats = server.prefetcher, server.ledger, server.stats
+    plan = server.plan
+    trainer = server.trainer_status()
+    rows = sum(stats.demand_rows.values()), sum(stats.prefetch_rows.values())
+    return {
+        "prediction": "on" if prefetcher.enabled else "off",
+        "predictor": prefetcher.predictor.name,
+        "memory-bytes": prefetcher.predictor.nbytes,
+        "memory-budget-bytes": prefetcher.predictor.budget_bytes,
+        "threshold": _rounded(prefetcher.theta),
+        "row-budget": _rounded(prefetcher.row_budget),
+        "plan-version": plan.version if plan else 0,
+        "plan-age-seconds": _rounded(time.time() - plan.created) if plan else -1,
+        "plan-trained-on": plan.trained_on if plan else 0,
+        "trainer": {name: _shown(value) for name, value in trainer.items()},
+        "import": {name: _shown(value) for name, value in server.imports.items()},
+        "reads": server.store.hits + server.store.misses,
+        "waits": stats.waits,
+        "statements": sum(stats.statements.values()),
+        "demand-rows": rows[0],
+        "prefetch-rows": rows[1],
+        "prefetches-issued": ledger.issued,
+        **{f"prefetches-{name}": count for name, count in ledger.outcomes.items()},
+        "precision": "n/a" if ledger.precision is None else _rounded(ledger.precision),
+        "rules": len(ledger.rules),
+        "rules-active": ledger.active_rules(),
+        "probation-entries": len(server.store.probation),
+        "probation-share": _rounded(server.store.probation.share),
+    }
+
+
+@command(
+    "predictor|rules",
+    -2,
+    flags="loading stale",
+    since="0.1.0",
+    complexity="O(N) with N being the number of rules.",
+    summary="Lists the rules that prefetched, with what came of each; most used first.",
+)
+def rules(client: Any, argv: Argv) -> list[dict[str, Any]]:
+    """One map a rule whose name matches the glob pattern (all without one)."""
+    if len(argv) > 3:
+        raise ClientError(SYNTAX)
+    ledger = client.server.ledger
+    pattern = argv[2] if len(argv) == 3 else b"*"
+    books = [book for book in ledger.rules.values() if matches(pattern, book.rule.encode())]
+    books.sort(key=lambda book: book.issued, reverse=True)
+    return [_book(book, ledger.is_off(book)) for book in books]
+
+
+def _book(book: Book, off: bool) -> dict[str, Any]:
+    return {
+        "rule": book.rule.encode(),
+        "state": "off" if off else "on",
+        "precision": _rounded(book.precision),
+        "issued": book.issued,
+        "useful": book.useful,
+        "late": book.late,
+        "wasted": book.wasted,
+        "dropped": book.dropped,
+        "held-back": book.held_back,
+    }
+
+
+@command(
+    "predictor|explain",
+    3,
+    flags="loading stale",
+    since="0.1.0",
+    summary="Explains a key: how it came here, and what a miss of it would fetch and why.",
+)
+def explain(client: Any, argv: Argv) -> dict[str, Any]:
+    """A map: the key's source, its entry, its past prefetches, and the decisions for it."""
+    server, key = client.server, argv[2]
+    source = server.sources.owner(key)
+    entry = server.store.databases[0].peek(key)
+    answer: dict[str, Any] = {
+        "key": key,
+        "source": None if source is None else source.name.encode(),
+        "cached": "yes" if entry is not None else "no",
+    }
+    if entry is not None and type(entry.origin) is Evidence:
+        answer["brought-by"] = _evidence(entry.origin, used=entry.where >= 0)
+    elif entry is not None:
+        answer["brought-by"] = "a read" if entry.origin is not None else "a client's write"
+    answer["history"] = [
+        {
+            "at-ms": outcome.at,
+            "rule": outcome.rule.encode(),
+            "trigger": outcome.trigger,
+            "score": _rounded(outcome.score),
+            "outcome": outcome.outcome,
+        }
+        for outcome in server.ledger.history(key)
+    ]
+    answer["would-fetch"] = []
+    if source is not None:
+        for decision in server.prefetcher.decide(key, source, probe=False):
+            candidate = decision.candidate
+            answer["would-fetch"].append(
+                {
+                    "key": candidate.key,
+                    "probability": _rounded(candidate.score),
+                    "decision": decision.reason,
+                    "rule": candidate.rule.encode(),
+                    "because": {name: _rounded(value) for name, value in candidate.why},
+                }
+            )
+    answer["threshold"] = _rounded(server.prefetcher.theta)
+    return answer
+
+
+def _evidence(evidence: Evidence, *, used: bool) -> dict[str, Any]:
+    return {
+        "rule": evidence.rule.encode(),
+        "trigger": evidence.trigger,
+        "probability": _rounded(evidence.score),
+        "at-ms": evidence.at,
+        "used": "yes" if used else "not yet",
+        "because": {name: _rounded(value) for name, value in evidence.why},
+    }
+
+
+@command(
+    "predictor|retrain",
+    2,
+    flags="admin loading stale",
+    since="0.1.0",
+    summary="Publishes a new Plan from what was logged so far, now.",
+)
+def retrain(client: Any, argv: Argv) -> Any:
+    """OK once the trainer was asked; the Plan follows by itself."""
+    if not client.server.prefetcher.enabled:
+        raise ClientError("ERR prediction is off")
+    client.server.trainer.retrain()
+    return OK
+
+
+@command(
+    "predictor|on",
+    2,
+    flags="admin loading stale",
+    since="0.1.0",
+    summary="Starts logging, learning and prefetching.",
+)
+def on(client: Any, argv: Argv) -> Any:
+    """OK; what was learned before OFF is still there."""
+    client.server.predict(True)
+    return OK
+
+
+@command(
+    "predictor|off",
+    2,
+    flags="admin loading stale",
+    since="0.1.0",
+    summary="Stops logging, learning and prefetching.",
+)
+def off(client: Any, argv: Argv) -> Any:
+    """OK; prefetched entries stay."""
+    client.server.predict(False)
+    return OK
+
+
+@command(
+    "predictor|import",
+    3,
+    flags="admin loading stale",
+    since="0.1.0",
+    summary="Learns from a file of recorded accesses (CSV: time,client,key,size), in the background.",
+)
+def import_(client: Any, argv: Argv) -> str:
+    """A status at once; PREDICTOR STATUS tells how far it is."""
+    server = client.server
+    if not server.prefetcher.enabled:
+        raise ClientError("ERR prediction is off")
+    if server.imports.get("state") == "running":
+        raise ClientError("ERR an import is already running")
+    server.import_history(argv[2].decode("utf-8", "surrogateescape"))
+    return "Background import started"
+
+
+@command(
+    "predictor|session",
+    3,
+    flags="loading stale fast",
+    since="0.1.0",
+    summary="Names the session behind a pooled connection for what follows.",
+)
+def session(client: Any, argv: Argv) -> Any:
+    """OK; the same name means the same session on any connection."""
+    client.log_id = hash(argv[2]) & 0x7FFF_FFFF | 0x8000_0000
+    return OK
+
+
+@command(
+    "prefetch",
+    -2,
+    flags="readonly fast",
+    group="prediction",
+    since="0.1.0",
+    complexity="O(N) with N being the number of keys.",
+    summary="Hints that keys will be asked for soon: fetches what is absent, without waiting.",
+    keys_of=lambda argv: [],
+)
+def prefetch(client: Any, argv: Argv) -> int:
+    """How many of the keys are being fetched: absent ones that a source owns."""
+    if client.db.index:
+        return 0
+    return int(client.server.prefetcher.hint(argv[1:]))
+
+
+def _rounded(value: float) -> str:
+    return f"{value:.3f}".rstrip("0").rstrip(".") or "0"
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, float):
+        return _rounded(value)
+    if isinstance(value, str):
+        return value.encode()
+    return value if isinstance(value, int | bytes | type(None)) else str(value).encode()

@@ -1,0 +1,318 @@
+"""One command, end to end: find its row, check it, run it, count it, encode the reply.
+
+`run` is the hot loop: it executes a batch of parsed commands of one session
+synchronously and appends their replies to the session's buffer. There is no
+task, no `await` and no closure per command; one clock reading is shared between
+consecutive commands; anything unusual (a transaction, a missing password, a
+monitor, a pause) is told by one flag and takes the slower way.
+
+When a handler raises `Absent`, the session is parked: the loader fetches what
+that command and the consecutive reads behind it lack, as one request, and the
+commands then run again on a view of the database that counts them as the misses
+they were. Only here is `ClientError` caught; anything else a handler raises is
+logged, counted and answered as an internal error, and the connection lives on.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from antecache.server import command as table
+from antecache.server import errors
+from antecache.server.accesslog import AccessLog
+from antecache.server.command import Absent, Argv, Command
+from antecache.server.errors import ClientError
+from antecache.server.loader import Loader, Ticket
+from antecache.server.encode import encode
+from antecache.server.stats import Stats
+from antecache.server.store import Resumed, Store
+
+log = logging.getLogger(__name__)
+
+MAX_LOOKAHEAD = 1024  # pipelined reads whose keys are loaded together
+
+
+class Waiting:
+    """A parked session's commands: the first `ahead` of them wait for their keys."""
+
+    __slots__ = ("ahead", "commands", "keys", "ticket", "waited")
+
+    def __init__(
+        self, commands: list[Argv], ahead: int, keys: list[bytes], waited: list[bytes]
+    ) -> None:
+        self.commands = commands
+        self.ahead = ahead
+        self.keys = keys  # all keys of the waiting commands: pinned
+        self.waited = waited  # the ones being loaded
+        self.ticket: Ticket | None = None
+
+
+class Dispatch:
+    """Executes commands for sessions; `app.py` builds it from the parts it needs."""
+
+    def __init__(self, store: Store, stats: Stats, loader: Loader, access: AccessLog) -> None:
+        self._store = store
+        self._stats = stats
+        self._loader = loader
+        self._access = access
+        self.logging = False  # whether accesses are logged
+        self.slow_ns = sys.maxsize
+        self.on_slow: Any = None  # (session, argv, nanoseconds)
+        self.attention: Any = None  # (session, commands) -> commands: MONITOR, CLIENT PAUSE
+        self._rows: dict[bytes, Command] = {}
+
+    # -- the hot loop -------------------------------------------------------
+
+    def run(self, session: Any, commands: Sequence[Argv]) -> None:
+        """Execute `commands` in order and write their replies; may park the session."""
+        store = self._store
+        store.now = time.time_ns() // 1_000_000
+        if self.logging and self._access.session != session.log_id:
+            self._access.enter(session.log_id)
+        out = session.out
+        rows = self._rows
+        clock = time.perf_counter_ns
+        before = clock()
+        for index, argv in enumerate(commands):
+            row = rows.get(argv[0])
+            if row is None or session.special or self.attention is not None:
+                if self._unusual(session, commands, index):
+                    break
+                before = clock()
+                continue
+            arity = row.arity
+            count = len(argv)
+            if count != arity and (arity > 0 or count < -arity):
+                self._reject(session, row, errors.wrong_arity(row.full_name))
+                continue
+            if row.denyoom and (store.used > store.room or store.count > store.limit):
+                if not store.enforce():
+                    self._reject(session, row, errors.OOM)
+                    continue
+            elif row.multi and store.owner is not None:
+                absent = self._absent(session, row.keys(argv))
+                if absent:
+                    self._park(session, commands, index, absent)
+                    break
+            try:
+                reply = row.handler(session, argv)
+            except Absent as absence:
+                self._park(session, commands, index, absence.keys)
+                break
+            except ClientError as error:
+                reply = self._failed(row, error)
+            except Exception:
+                reply = self._broken(row)
+            if type(reply) is bytes:
+                out.append(b"$%d\r\n%b\r\n" % (len(reply), reply))
+            else:
+                encode(reply, session.protocol, out)
+            after = clock()
+            elapsed = after - before
+            row.calls += 1
+            row.nanoseconds += elapsed
+            if elapsed >= self.slow_ns:
+                self.on_slow(session, argv, elapsed)
+            before = after
+        session.last_command = commands[-1]
+        if store.used > store.room or store.count > store.limit:
+            store.enforce()
+        session.flush()
+
+    # -- the slower way -----------------------------------------------------
+
+    def find(self, argv: Argv) -> Command | None:
+        """The row for these arguments; remembers the spelling of plain commands."""
+        row = table.find(argv)
+        if row is not None and not row.subcommands and row.parent is None:
+            if len(self._rows) < 1024:
+                self._rows[argv[0]] = row
+        return row
+
+    def _unusual(self, session: Any, commands: Sequence[Argv], index: int) -> bool:
+        """One command with every check; true when the batch must stop here."""
+        argv = commands[index]
+        if self.attention is not None and self.attention(session, argv, commands, index):
+            return True
+        try:
+            reply = self.execute(session, argv, queueing=True)
+        except Absent as absence:
+            self._park(session, commands, index, absence.keys)
+            return True
+        session.reply(reply)
+        return bool(session.closing)
+
+    def execute(self, session: Any, argv: Argv, *, queueing: bool = False) -> Any:
+        """Run one command and return its reply, errors as values; may raise `Absent`.
+
+        `queueing` lets an open transaction take the command instead.
+        """
+        row = self.find(argv)
+        refusal = self._refusal(session, row, argv)
+        if refusal is not None:
+            if row is not None:
+                row.rejected += 1
+            if session.transaction is not None and queueing:
+                session.transaction_failed = True
+            return self._count_error(ClientError(refusal))
+        assert row is not None
+        if queueing and session.transaction is not None and row.name not in NOT_QUEUED:
+            session.transaction.append(argv)
+            return "QUEUED"
+        if row.multi and self._store.owner is not None:
+            absent = self._absent(session, row.keys(argv))
+            if absent:
+                raise Absent(absent)
+        before = time.perf_counter_ns()
+        try:
+            reply = row.handler(session, argv)
+        except ClientError as error:
+            reply = self._failed(row, error)
+        except Absent:
+            raise
+        except Exception:
+            reply = self._broken(row)
+        elapsed = time.perf_counter_ns() - before
+        row.calls += 1
+        row.nanoseconds += elapsed
+        if elapsed >= self.slow_ns:
+            self.on_slow(session, argv, elapsed)
+        return reply
+
+    def _refusal(self, session: Any, row: Command | None, argv: Argv) -> str | None:
+        """The error for a command that may not run at all, or None."""
+        if row is None:
+            return errors.unknown_command(argv)
+        if row.subcommands and len(argv) > 1:
+            return errors.unknown_subcommand(row.name, argv[1])
+        if not row.accepts(len(argv)):
+            return errors.wrong_arity(row.full_name)
+        if not session.authenticated and "no_auth" not in row.flags:
+            return errors.NOAUTH
+        store = self._store
+        if row.denyoom and (store.used > store.room or store.count > store.limit):
+            if not store.enforce():
+                return errors.OOM
+        return None
+
+    def _reject(self, session: Any, row: Command, text: str) -> None:
+        row.rejected += 1
+        session.reply(self._count_error(ClientError(text)))
+
+    def _failed(self, row: Command, error: ClientError) -> ClientError:
+        row.failed += 1
+        return self._count_error(error)
+
+    def _broken(self, row: Command) -> ClientError:
+        log.exception("command '%s' failed", row.full_name)
+        self._stats.internal_errors += 1
+        return self._failed(row, ClientError(errors.INTERNAL))
+
+    def _count_error(self, error: ClientError) -> ClientError:
+        self._stats.errors[error.text.partition(" ")[0]] += 1
+        return error
+
+    # -- waiting for the database -------------------------------------------
+
+    def absent(self, session: Any, commands: Sequence[Argv]) -> list[bytes]:
+        """The keys of these commands that a source owns and that are not there."""
+        wanted: dict[bytes, None] = {}
+        for argv in commands:
+            row = self.find(argv)
+            if row is not None and row.accepts(len(argv)):
+                wanted.update(dict.fromkeys(self._absent(session, row.keys(argv))))
+        return list(wanted)
+
+    def _absent(self, session: Any, keys: list[bytes]) -> list[bytes]:
+        database = session.db
+        if database.index or self._store.owner is None:
+            return []
+        waited = database.waited if isinstance(database, Resumed) else ()
+        must_load = self._store.must_load
+        return [
+            key
+            for key in keys
+            if database.peek(key) is None and key not in waited and must_load(key)
+        ]
+
+    def _park(
+        self, session: Any, commands: Sequence[Argv], index: int, absent: Sequence[bytes]
+    ) -> None:
+        """Load what `commands[index]` lacks, and the consecutive reads behind it lack."""
+        rest = list(commands[index:])
+        wanted = dict.fromkeys(absent)
+        keys: list[bytes] = []
+        ahead = 0
+        for argv in rest[:MAX_LOOKAHEAD]:
+            row = self.find(argv)
+            readable = row is not None and row.readonly and row.accepts(len(argv))
+            if ahead and (not readable or session.special):
+                break
+            assert row is not None
+            mine = row.keys(argv)
+            keys += mine
+            if readable:
+                wanted.update(dict.fromkeys(self._absent(session, mine)))
+            ahead += 1
+        waiting = Waiting(rest, ahead, [*keys, *wanted], list(wanted))
+        session.waiting = waiting
+        self._store.pin(waiting.keys)
+        waiting.ticket = self._loader.request(waiting.waited, session.resume)
+
+    def abandon(self, session: Any) -> None:
+        """The session has gone while it waited."""
+        waiting = session.waiting
+        if waiting is not None:
+            session.waiting = None
+            self._store.unpin(waiting.keys)
+            if waiting.ticket is not None:
+                waiting.ticket.cancel()
+
+    def resume(self, session: Any, ticket: Ticket) -> None:
+        """The keys are there, or cannot be had: run what waited, then the rest."""
+        waiting = session.waiting
+        session.waiting = None
+        store = self._store
+        if self.logging and self._access.session != session.log_id:
+            self._access.enter(session.log_id)
+        database = session.db
+        resumed = Resumed(database, set(waiting.waited))
+        done = 0
+        again: Absent | None = None
+        for argv in waiting.commands[: waiting.ahead]:
+            row = self.find(argv)
+            keys = row.keys(argv) if row is not None else []
+            error = next((ticket.errors[key] for key in keys if key in ticket.errors), None)
+            if error is not None:
+                session.reply(self._count_error(ClientError(error)))
+                done += 1
+                continue
+            session.db = resumed
+            try:
+                reply = self.execute(session, argv)
+            except Absent as absence:
+                again = absence
+                break
+            finally:
+                if session.db is resumed:
+                    session.db = database
+            session.reply(reply)
+            resumed.waited.difference_update(keys)
+            done += 1
+        store.unpin(waiting.keys)
+        rest = waiting.commands[done:] + session.take_backlog()
+        if again is not None:
+            self._park(session, rest, 0, again.keys)
+            session.flush()
+        elif rest:
+            self.run(session, rest)
+        else:
+            session.flush()
+
+
+NOT_QUEUED = frozenset(("exec", "discard", "multi", "watch", "quit", "reset"))
+"""Commands that an open transaction does not queue."""

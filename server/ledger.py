@@ -1,0 +1,146 @@
+"""The ledger: what every prefetch was for, and what became of it.
+
+Each prefetch is issued once and ends once:
+
+    useful   it was used before it left
+    late     it was asked for while still on its way: the client waited, but less
+    wasted   it left (evicted, expired, deleted) before anybody used it
+    dropped  it came to nothing: no such row, a failed load, a write overtook it
+
+Books are kept per rule (the grain at which evidence names itself), and a rule
+whose measured precision is below the floor is switched off by itself; one
+candidate in `PROBE` of a switched-off rule still goes out, so that it can come
+back when the traffic changes. Counts halve at `MEMORY` outcomes, so old success
+does not excuse present failure.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from antecache.server.store import Evidence
+
+MAX_RULES = 4096
+OTHER = "other"  # the books of every rule beyond MAX_RULES
+EVIDENCE = 30  # outcomes before a rule may be switched off
+MEMORY = 400
+PROBE = 50
+RECENT = 1024
+
+
+@dataclass(slots=True)
+class Book:
+    """One rule's counts. `good` and `bad` are the halved ones that decide."""
+
+    rule: str
+    issued: int = 0
+    useful: int = 0
+    late: int = 0
+    wasted: int = 0
+    dropped: int = 0
+    good: float = 0.0
+    bad: float = 0.0
+    held_back: int = 0  # candidates not sent because the rule is off
+
+    @property
+    def precision(self) -> float:
+        """Posterior mean of the share of prefetches used, from a uniform prior."""
+        return (self.good + 1) / (self.good + self.bad + 2)
+
+
+class Outcome(NamedTuple):
+    """One finished prefetch, for EXPLAIN."""
+
+    at: int
+    key: bytes
+    rule: str
+    trigger: bytes
+    score: float
+    outcome: str
+
+
+class Ledger:
+    """Totals, the book of each rule, and the last outcomes."""
+
+    def __init__(self, *, floor: float = 0.25) -> None:
+        self.floor = floor
+        self.issued = 0
+        self.outcomes = {"useful": 0, "late": 0, "wasted": 0, "dropped": 0}
+        self.rules: dict[str, Book] = {}
+        self.recent: deque[Outcome] = deque(maxlen=RECENT)
+
+    def allows(self, rule: str, *, probe: bool = True) -> bool:
+        """Whether a candidate of this rule may go out; a probe counts what it holds back."""
+        book = self.rules.get(rule)
+        if book is None or not self.is_off(book):
+            return True
+        if not probe:
+            return False
+        book.held_back += 1
+        return book.held_back % PROBE == 0
+
+    def is_off(self, book: Book) -> bool:
+        """Whether the book's measured precision is below the floor."""
+        return book.good + book.bad >= EVIDENCE and book.precision < self.floor
+
+    def issue(self, evidence: Evidence) -> None:
+        """A prefetch was queued."""
+        self.issued += 1
+        self.book(evidence.rule).issued += 1
+
+    def close(self, key: bytes, evidence: Evidence, outcome: str, now: int) -> None:
+        """A prefetch ended as `useful`, `late`, `wasted` or `dropped` at `now` (Unix ms)."""
+        self.outcomes[outcome] += 1
+        book = self.book(evidence.rule)
+        setattr(book, outcome, getattr(book, outcome) + 1)
+        if outcome != "dropped":
+            if outcome == "wasted":
+                book.bad += 1
+            else:
+                book.good += 1
+            if book.good + book.bad >= MEMORY:
+                book.good /= 2
+                book.bad /= 2
+        self.recent.append(
+            Outcome(now, key, evidence.rule, evidence.trigger, evidence.score, outcome)
+        )
+
+    def book(self, rule: str) -> Book:
+        """The book of a rule, opened at its first prefetch."""
+        book = self.rules.get(rule)
+        if book is None:
+            if len(self.rules) >= MAX_RULES:
+                rule = OTHER
+            book = self.rules.setdefault(rule, Book(rule))
+        return book
+
+    @property
+    def precision(self) -> float | None:
+        """(useful + late) / (useful + late + wasted) since the start; None before any."""
+        used = self.outcomes["useful"] + self.outcomes["late"]
+        ended = used + self.outcomes["wasted"]
+        return used / ended if ended else None
+
+    def active_rules(self) -> int:
+        """How many rules are not switched off."""
+        return sum(not self.is_off(book) for book in self.rules.values())
+
+    def history(self, key: bytes) -> Iterator[Outcome]:
+        """The remembered outcomes of a key, newest first."""
+        return (outcome for outcome in reversed(self.recent) if outcome.key == key)
+
+    def reset(self) -> None:
+        """CONFIG RESETSTAT: totals start anew; what decides about rules stays."""
+        self.issued = 0
+        self.outcomes = dict.fromkeys(self.outcomes, 0)
+        self.recent.clear()
+        for book in self.rules.values():
+            book.issued = book.useful = book.late = book.wasted = book.dropped = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Estimated bytes of the books."""
+        return 320 * len(self.rules) + 250 * len(self.recent)

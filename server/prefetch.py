@@ -1,0 +1,205 @@
+"""The prefetcher: which predicted keys ride along with a demand miss.
+
+On a demand miss the predictor names candidates with calibrated probabilities.
+Those already cached, on their way, known to be absent or owned by no source are
+out. The rest go out, best first, while their probability reaches the threshold
+and probation has room; a candidate in another table than the missed key's, which
+costs a statement of its own, must reach half as much again.
+
+The threshold keeps the extra rows within `row_budget`: it rises as the decayed
+rows read exceed (1 + budget) times the events (demand misses and first uses of
+prefetched keys, which without prediction would have been misses). Constants are
+`miss-log.md`'s recommended design, sections 4 and 5.
+
+It does not decide when to learn (the trainer) and keeps no books (the ledger).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from antecache.predictor.base import Candidate, Predictor
+from antecache.predictor.plan import Plan
+from antecache.server.accesslog import AccessLog
+from antecache.server.backing.base import Source
+from antecache.server.ledger import Ledger
+from antecache.server.loader import Loader
+from antecache.server.store import Entry, Evidence, Store
+
+MOST = 16  # prefetches a miss
+UPDATE = 200  # events between two looks at the budget
+DECAY = 0.9995  # of the budget's counts, an event
+LOWEST, HIGHEST = 0.2, 0.95  # the threshold's bounds
+ELSEWHERE = 1.5  # a candidate in another table must be this much likelier
+
+Planned = tuple[bytes, Source, Evidence]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What would happen to one candidate, and why; EXPLAIN prints it."""
+
+    candidate: Candidate
+    send: bool
+    reason: str
+
+
+class Prefetcher:
+    """Turns candidates into loads, within the budget. `enabled` is PREDICTOR ON | OFF."""
+
+    def __init__(
+        self,
+        store: Store,
+        owner: Callable[[bytes], Source | None],
+        predictor: Predictor,
+        ledger: Ledger,
+        loader: Loader,
+        access: AccessLog,
+        *,
+        row_budget: float = 0.25,
+        enabled: bool = True,
+    ) -> None:
+        self._store = store
+        self._owner = owner
+        self.predictor = predictor
+        self.ledger = ledger
+        self._loader = loader
+        self._access = access
+        self.row_budget = row_budget
+        self.enabled = enabled
+        self.theta = 0.5
+        self.plan: Plan | None = None
+        self._rows = self._events = 0.0
+        self._count = 0
+
+    # -- the loader's questions ---------------------------------------------
+
+    def riders(self, keys: Sequence[bytes]) -> list[Planned]:
+        """The predicted keys to fetch along with a demand miss of `keys`; records the miss."""
+        planned: list[Planned] = []
+        if not self.enabled:
+            return planned
+        for key in keys:
+            source = self._owner(key)
+            self._store.probation.missed(key, self._store.residents)
+            if source is not None and source.options.prefetch:
+                planned += self._consider(key, source, {k for k, _, _ in planned})
+            self.predictor.observe(key, demand=True)
+            self._event()
+            self._rows += 1
+        return planned
+
+    def _consider(self, key: bytes, source: Source, taken: set[bytes]) -> Iterable[Planned]:
+        room = min(MOST, max(1, int(self._store.probation.room(self._store.residents) / 2)))
+        for decision in self.decide(key, source, room):
+            candidate = decision.candidate
+            if decision.send or decision.reason in ("below the threshold", "no room"):
+                raw = candidate.score
+                for name, value in candidate.why:
+                    if name == "confidence":
+                        raw = value
+                self._access.trial(candidate.key, candidate.bucket, raw, decision.send)
+            if not decision.send or candidate.key in taken:
+                continue
+            owner = self._owner(candidate.key)
+            assert owner is not None
+            evidence = Evidence(
+                self._store.origin(owner),
+                key,
+                candidate.rule,
+                candidate.bucket,
+                candidate.score,
+                self._store.now,
+                candidate.why,
+            )
+            self.ledger.issue(evidence)
+            self._rows += 1
+            yield candidate.key, owner, evidence
+
+    def decide(
+        self, key: bytes, source: Source, room: int = MOST, *, probe: bool = True
+    ) -> list[Decision]:
+        """What a miss of `key` would fetch; sends nothing.
+
+        With `probe`, one candidate in a while of a switched-off rule passes.
+        """
+        decisions = []
+        peek = self._store.databases[0].peek
+        for candidate in self.predictor.candidates(key):
+            owner = self._owner(candidate.key)
+            theta = self.theta if owner is source else self.theta * ELSEWHERE
+            if owner is None:
+                reason = "no source owns it"
+            elif not owner.options.prefetch:
+                reason = "its source is not prefetched"
+            elif peek(candidate.key) is not None:
+                reason = "cached"
+            elif candidate.key in self._loader.inflight:
+                reason = "on its way"
+            elif not self._store.must_load(candidate.key):
+                reason = "known to be absent"
+            elif candidate.score < min(theta, HIGHEST):
+                reason = "below the threshold"
+            elif room <= 0:
+                reason = "no room"
+            elif not self.ledger.allows(candidate.rule, probe=probe):
+                reason = "its rule is off"
+            else:
+                room -= 1
+                decisions.append(Decision(candidate, True, "sent"))
+                continue
+            decisions.append(Decision(candidate, False, reason))
+        return decisions
+
+    def late(self, key: bytes, evidence: Evidence) -> None:
+        """A prefetch on its way was asked for."""
+        self.ledger.close(key, evidence, "late", self._store.now)
+        self.predictor.observe(key, demand=False)
+        self._event()
+
+    def dropped(self, key: bytes, evidence: Evidence) -> None:
+        """A prefetch came to nothing."""
+        self.ledger.close(key, evidence, "dropped", self._store.now)
+
+    # -- the store's news ---------------------------------------------------
+
+    def first_use(self, entry: Entry, evidence: Evidence) -> None:
+        """A prefetched entry was used."""
+        self._access.first_use(entry, evidence)
+        self.ledger.close(entry.key, evidence, "useful", self._store.now)
+        self.predictor.observe(entry.key, demand=False)
+        self._event()
+
+    def unused(self, entry: Entry, evidence: Evidence) -> None:
+        """A prefetched entry left before anybody used it."""
+        self.ledger.close(entry.key, evidence, "wasted", self._store.now)
+
+    # -- hints, plans, budget -----------------------------------------------
+
+    def hint(self, keys: Sequence[bytes]) -> int:
+        """PREFETCH: queue keys that a client says will be asked; how many were queued."""
+        queued = 0
+        for key in keys:
+            source = self._owner(key)
+            if source is None or not self._store.must_load(key):
+                continue
+            if self._store.databases[0].peek(key) is not None or key in self._loader.inflight:
+                continue
+            evidence = Evidence(self._store.origin(source), b"", "hint", -1, 1.0, self._store.now)
+            self.ledger.issue(evidence)
+            queued += self._loader.prefetch(key, source, evidence)
+        return queued
+
+    def adopt(self, plan: Plan) -> None:
+        """A new Plan was published."""
+        self.predictor.adopt(plan)
+        self.plan = plan
+
+    def _event(self) -> None:
+        self._events = self._events * DECAY + 1
+        self._rows *= DECAY
+        self._count += 1
+        if self._count % UPDATE == 0:
+            excess = self._rows / self._events - (1 + self.row_budget)
+            self.theta = min(HIGHEST, max(LOWEST, 0.5 + 4 * excess))

@@ -1,0 +1,298 @@
+"""One client connection: an asyncio protocol that feeds the parser and the dispatcher.
+
+Bytes in, commands out, replies written once per batch. While a command waits for
+the database the session stops executing, keeps the pipeline in order and goes on
+reading into a bounded backlog, because a paused uvloop transport notices neither
+FIN nor RST; only beyond the bound does it pause. A client that does not read its
+replies is paused too, so neither direction grows without bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from typing import Any
+
+from antecache.server import errors
+from antecache.server.command import Argv
+from antecache.server.errors import ClientError
+from antecache.server.loader import Ticket
+from antecache.server.encode import encode
+from antecache.server.resp import Parser
+from antecache.server.store import Database, Store
+
+MAX_BACKLOG = 1 << 20  # bytes read ahead while a command waits
+_ids = itertools.count(1)
+
+
+class Session(asyncio.Protocol):
+    """State of one connection; handlers see it as `ClientView`."""
+
+    def __init__(self, server: Any) -> None:
+        self.server = server
+        self.id = next(_ids)
+        self.log_id = self.id  # the session in the access log; PREDICTOR SESSION changes it
+        self.db: Database = server.store.databases[0]
+        self.protocol = 2
+        self.name = b""
+        self.user = b"default"
+        self.lib_name = b""
+        self.lib_version = b""
+        self.created = self.last_active = time.time()
+        self.last_command: Argv | None = None
+        self.watched: set[tuple[int, bytes]] = set()
+        self.no_touch = self.no_evict = False
+        self.closing = False
+        self.special = False
+        self.net_in = self.net_out = 0
+        self.transaction_failed = False
+        self.transaction_dirty = False
+        self.waiting: Any = None  # dispatch.Waiting while parked
+        self.held = False  # CLIENT PAUSE holds its commands back
+        self.out: list[bytes] = []
+        self.address = self.local_address = ""
+        self.fd = -1
+        self._authenticated = not server.password_needed()
+        self._transaction: list[Argv] | None = None
+        self._reply_mode = "on"
+        self._monitoring = False
+        self._backlog: list[Argv] = []
+        self._backlog_bytes = 0
+        self._transport: asyncio.Transport | None = None
+        self._paused = False
+        config = server.config
+        self._parser = Parser(
+            max_bulk=config.proto_max_bulk_len, query_buffer_limit=config.client_query_buffer_limit
+        )
+        self._parser.authenticated = self._authenticated
+        self._look()
+
+    # -- state that makes a session special ---------------------------------
+
+    def _look(self) -> None:
+        """Whether dispatch must take the slower way for this session."""
+        self.special = (
+            not self._authenticated
+            or self._transaction is not None
+            or self._reply_mode != "on"
+            or self._monitoring
+            or self.closing
+        )
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether this client may run commands."""
+        return self._authenticated
+
+    @authenticated.setter
+    def authenticated(self, value: bool) -> None:
+        self._authenticated = value
+        self._parser.authenticated = value
+        self._look()
+
+    @property
+    def transaction(self) -> list[Argv] | None:
+        """Commands queued since MULTI; None outside a transaction."""
+        return self._transaction
+
+    @transaction.setter
+    def transaction(self, queued: list[Argv] | None) -> None:
+        self._transaction = queued
+        self.transaction_failed = False
+        self._look()
+
+    @property
+    def reply_mode(self) -> str:
+        """`on`, `off`, or `skip`: the next reply is not sent (CLIENT REPLY)."""
+        return self._reply_mode
+
+    @reply_mode.setter
+    def reply_mode(self, mode: str) -> None:
+        self._reply_mode = mode
+        self._look()
+
+    @property
+    def monitoring(self) -> bool:
+        """Whether this client is a MONITOR."""
+        return self._monitoring
+
+    @monitoring.setter
+    def monitoring(self, value: bool) -> None:
+        self._monitoring = value
+        self._look()
+
+    # -- asyncio ------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Register, or refuse when there are too many clients already."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        self.address, self.local_address = _address(peer), _address(local)
+        sock = transport.get_extra_info("socket")
+        self.fd = sock.fileno() if sock is not None else -1
+        self.server.connected(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget everything about this client."""
+        self.closing = True
+        self.special = True
+        self._backlog.clear()
+        self.server.dispatch.abandon(self)
+        self.server.disconnected(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, and execute what is complete unless an earlier command waits."""
+        self.net_in += len(data)
+        self.server.stats.net_in += len(data)
+        if self.closing:
+            return
+        commands = self._parser.feed(data)
+        if self.waiting is not None or self.held:
+            self._backlog += commands
+            self._backlog_bytes += len(data)
+            if self._backlog_bytes > MAX_BACKLOG:
+                self._pause()
+        elif commands:
+            self.last_active = time.time()
+            self.server.dispatch.run(self, commands)
+        if self._parser.error is not None and self.waiting is None:
+            self._refuse_frame()
+
+    def pause_writing(self) -> None:
+        """The client does not read: stop reading from it."""
+        self._pause()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self._unpause()
+
+    def _pause(self) -> None:
+        if not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _unpause(self) -> None:
+        if self._paused and self._transport is not None and not self._transport.is_closing():
+            self._paused = False
+            self._transport.resume_reading()
+
+    def _refuse_frame(self) -> None:
+        error = self._parser.error
+        assert error is not None
+        self.server.stats.protocol_errors += 1
+        self.server.stats.errors["ERR"] += 1
+        encode(ClientError(f"ERR Protocol error: {error.text}"), self.protocol, self.out)
+        self.closing = True
+        self.flush()
+
+    # -- dispatch -----------------------------------------------------------
+
+    def reply(self, reply: Any) -> None:
+        """Append one reply, unless CLIENT REPLY says otherwise."""
+        if self._reply_mode == "on":
+            encode(reply, self.protocol, self.out)
+        elif self._reply_mode == "skip":
+            self.reply_mode = "on"
+        elif self._reply_mode == "skip next":  # the reply of CLIENT REPLY SKIP itself
+            self.reply_mode = "skip"
+
+    def push(self, reply: Any) -> None:
+        """Send something outside the order of replies, at once."""
+        pieces: list[bytes] = []
+        encode(reply, self.protocol, pieces)
+        self._write(b"".join(pieces))
+
+    def flush(self) -> None:
+        """Write the replies so far; closes when the session is to be closed."""
+        out = self.out
+        if out:
+            data = out[0] if len(out) == 1 else b"".join(out)
+            out.clear()
+            self._write(data)
+        if self.closing and self._transport is not None:
+            self._transport.close()
+
+    def _write(self, data: bytes) -> None:
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            self.net_out += len(data)
+            self.server.stats.net_out += len(data)
+            transport.write(data)
+
+    def resume(self, ticket: Ticket) -> None:
+        """The keys a parked command waited for are there, or cannot be had."""
+        self.server.dispatch.resume(self, ticket)
+        if self.waiting is None and self._parser.error is not None and not self.closing:
+            self._refuse_frame()
+
+    def hold(self, commands: list[Argv]) -> None:
+        """CLIENT PAUSE: keep these commands for later."""
+        self.held = True
+        self._backlog[:0] = commands
+
+    def release(self) -> None:
+        """The pause is over."""
+        self.held = False
+        commands = self.take_backlog()
+        if commands and not self.closing:
+            self.server.dispatch.run(self, commands)
+
+    def take_backlog(self) -> list[Argv]:
+        """The commands read while waiting; reading goes on."""
+        backlog, self._backlog = self._backlog, []
+        self._backlog_bytes = 0
+        self._unpause()
+        return backlog
+
+    # -- what handlers call -------------------------------------------------
+
+    def select(self, index: int) -> None:
+        """SELECT."""
+        databases = self.server.store.databases
+        if not 0 <= index < len(databases):
+            raise ClientError(errors.DB_OUT_OF_RANGE)
+        self.db = databases[index]
+
+    def kill(self) -> None:
+        """Close the connection once what was written has gone."""
+        self.closing = True
+        self._look()
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self.closing = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def reset(self) -> None:
+        """RESET: back to the state of a new connection."""
+        self.db = self.server.store.databases[0]
+        self.protocol = 2
+        self.name = b""
+        self.no_touch = self.no_evict = False
+        self._monitoring = False
+        self._reply_mode = "on"
+        self.transaction = None
+        self.user = b"default"
+        self.authenticated = not self.server.password_needed()
+
+    @property
+    def query_buffer(self) -> int:
+        """Bytes received that are no complete command yet, or wait their turn."""
+        return self._parser.pending + self._backlog_bytes
+
+    @property
+    def output_buffer(self) -> int:
+        """Bytes of replies the client has not read yet."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+
+def _address(name: Any) -> str:
+    if isinstance(name, tuple):
+        host, port = name[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return str(name or "")
