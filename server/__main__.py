@@ -77,7 +77,7 @@ def serve(
         typer.Option(help="Most that the process may occupy, such as 200mb."),
     ] = None,
     maxkeys: Annotated[str | None, typer.Option(help="Most keys resident at once.")] = None,
-    policy: Annotated[str | None, typer.Option(help="Eviction policy [auto].")] = None,
+    policy: Annotated[str | None, typer.Option(help="Eviction policy [s3fifo].")] = None,
     prediction: Annotated[
         str | None, typer.Option(help="on or off: fetch what is likely to follow [on].")
     ] = None,

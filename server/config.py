@@ -9,8 +9,8 @@ wins. Names are Redis's where Redis has the setting; the file spells them with
 An unknown name or a value that cannot be used is a `ConfigError` that says
 where it stands, which setting it is and why. Nothing is guessed.
 
-What this file does not do: know whether a policy, a predictor or a backing of
-that name exists (`app.py` asks those who know), check what a `[[source]]` says
+What this file does not do: know whether a predictor or a backing of that name
+exists (`app.py` asks those who know), check what a `[[source]]` says
 (`backing/sources.py`), print the settings (`config_template.py`), or change a
 running server (`CONFIG SET` assigns to the attributes of the `Config` it was
 given, through `read_setting`).
@@ -28,6 +28,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from antecache.policies.registry import parse_maxmemory_policy
 from antecache.server.backing.base import SourceOptions
 from antecache.server.backing.sources import SourceSpec, read_spec
 from antecache.server.errors import ConfigError
@@ -46,7 +47,6 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Memory = Annotated[int, Meta(ge=0, extra={"unit": "memory"})]
 Seconds = Annotated[float, Meta(ge=0, extra={"unit": "duration"})]
 Share = Annotated[float, Meta(ge=0, le=1)]
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
 
 class Config(msgspec.Struct, kw_only=True):
@@ -101,9 +101,10 @@ class Config(msgspec.Struct, kw_only=True):
     maxmemory: Memory = 0
     #: Keys resident at most, prefetched ones included; 0 is no limit.
     maxkeys: Count = 0
-    #: What leaves when memory is full. auto evicts only what can be loaded again and never what a
-    #: client wrote. Also a policy's name (s3fifo, lru ...) or Redis's (allkeys-lru, noeviction).
-    policy: Name = "auto"
+    #: What leaves when memory is full. A policy's name (s3fifo, lru ...) evicts only what can be
+    #: loaded again, never what a client wrote; allkeys-NAME and volatile-NAME mean what they mean
+    #: in Redis, noeviction too. Redis calls it maxmemory-policy.
+    policy: str = "s3fifo"
     #: Parts the key space is cut into, a power of two, so that no resize or scan stalls replies.
     shards: Annotated[int, Meta(ge=1, le=4096)] = 16
     #: How slowly the frequency counter of an lfu policy saturates.
@@ -117,7 +118,7 @@ class Config(msgspec.Struct, kw_only=True):
     #: Whether to prefetch what is likely to be asked next.
     prediction: bool = True
     #: Where predictions come from; blend weighs every kind of evidence.
-    predictor: Name = "blend"
+    predictor: str = "blend"
     #: Share of maxmemory that remembers what follows what. More pays off where the database has
     #: many times the keys that the cache holds, less where values are small or nothing repeats.
     prediction_memory: Share = 0.10
@@ -251,10 +252,14 @@ def check(config: Config) -> None:
         raise ValueError(f"metrics-port: {config.port} is the port of the Redis protocol too")
     if config.sources and not config.backing:
         raise ValueError("source: there are [[source]] tables, but no backing to read them from")
-    try:
-        parse_output_limits(config.client_output_buffer_limit)
-    except ValueError as error:
-        raise ValueError(f"client-output-buffer-limit: {error}") from None
+    for name, parse in (
+        ("policy", parse_maxmemory_policy),
+        ("client_output_buffer_limit", parse_output_limits),
+    ):
+        try:
+            parse(getattr(config, name))
+        except ValueError as error:
+            raise ValueError(f"{name.replace('_', '-')}: {error}") from None
 
 
 def parse_output_limits(text: str) -> dict[str, OutputLimit]:

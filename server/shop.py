@@ -265,7 +265,7 @@ def _customer(rng: random.Random, number: int) -> Row:
 
 
 def _plain(name: str) -> str:
-    return name.lower().translate(str.maketrans("ëéøłöüçáåñíó'", "eeoloucaanio-"))
+    return name.lower().translate(str.maketrans("ëéøłöüçáåñíïó'", "eeoloucaaniio-"))
 
 
 def _order(

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 import re
 
-_MEMORY = re.compile(r"(\d+)\s*([a-z]*)", re.IGNORECASE)
+_MEMORY = re.compile(r"(\d+)\s*([a-z]*)", re.ASCII | re.IGNORECASE)
 _MEMORY_UNITS = {
     "": 1,
     "b": 1,
@@ -31,7 +31,7 @@ _MEMORY_UNITS = {
 _LARGEST_MEMORY = (1 << 63) - 1  # what Redis, and INFO's integers, can hold
 
 _DURATION_PART = re.compile(
-    r"(\d+(?:\.\d+)?|\.\d+)\s*(us|µs|ms|s|m|h|d|w)", re.ASCII | re.IGNORECASE
+    r"(\d+(?:\.\d+)?|\.\d+)\s*(us|µs|ms|s|m|h|d|w)\s*", re.ASCII | re.IGNORECASE
 )
 _DURATION_UNITS = {
     "us": 1e-6,

@@ -1,0 +1,168 @@
+"""The sample shop: the same for the same seed, consistent, complete or not there at all."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, create_engine, inspect, text
+
+from antecache.server import shop
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("shop") / "shop.db"
+    shop.create(path)
+    return path
+
+
+@pytest.fixture
+def engine(database: Path) -> Iterator[Engine]:
+    engine = create_engine(f"sqlite:///{database}")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def connection(engine: Engine) -> Iterator[Connection]:
+    with engine.connect() as connection:
+        yield connection
+
+
+def one(connection: Connection, query: str) -> Any:
+    return connection.execute(text(query)).scalar_one()
+
+
+def test_it_has_some_hundred_thousand_rows(connection: Connection) -> None:
+    rows = {table: one(connection, f"select count(*) from {table}") for table in shop.SHOP.tables}
+    assert all(rows.values())
+    assert 80_000 < sum(rows.values()) < 150_000
+
+
+def test_references_hold(connection: Connection) -> None:
+    assert connection.execute(text("pragma foreign_key_check")).all() == []
+    assert one(connection, "pragma integrity_check") == "ok"
+
+
+def test_the_database_declares_its_references(engine: Engine) -> None:
+    """Links between keys are seeded from them."""
+    seen = {
+        (table, key["constrained_columns"][0], key["referred_table"])
+        for table in shop.SHOP.tables
+        for key in inspect(engine).get_foreign_keys(table)
+    }
+    assert {
+        ("orders", "customer_id", "customers"),
+        ("order_lines", "order_id", "orders"),
+        ("order_lines", "product_id", "products"),
+        ("carts", "customer_id", "customers"),
+        ("products", "category_id", "categories"),
+        ("categories", "parent_id", "categories"),
+    } <= seen
+
+
+def test_totals_are_the_sums_of_their_lines(connection: Connection) -> None:
+    wrong = """
+        select count(*) from orders where abs(total - (
+            select sum(quantity * price) from order_lines where order_id = orders.id)) > 0.001
+    """
+    assert one(connection, wrong) == 0
+
+
+def test_time_runs_forward(connection: Connection) -> None:
+    assert one(connection, "select count(*) from orders where shipped_at <= placed_at") == 0
+    assert one(connection, "select count(*) from products where discontinued_on < listed_on") == 0
+    late = "select count(*) from orders a join orders b on b.id = a.id + 1"
+    assert one(connection, f"{late} where b.placed_at < a.placed_at") == 0
+
+
+def test_some_things_are_unknown(connection: Connection) -> None:
+    for table, column in (
+        ("customers", "phone"),
+        ("customers", "birthday"),
+        ("products", "weight_kg"),
+        ("orders", "shipped_at"),
+        ("reviews", "title"),
+        ("carts", "coupon"),
+    ):
+        share = f"select avg({column} is null) from {table}"
+        assert 0 < one(connection, share) < 1
+
+
+def test_a_few_products_sell_and_most_do_not(connection: Connection) -> None:
+    sold = Counter(
+        product for (product,) in connection.execute(text("select product_id from order_lines"))
+    )
+    best = sum(count for _, count in sold.most_common(shop.PRODUCTS // 10))
+    assert 0.35 < best / sold.total() < 0.8
+
+
+def test_addresses_are_ones_that_belong_to_nobody(connection: Connection) -> None:
+    """RFC 2606 reserves these domains, and 555-01xx is kept for fiction."""
+    strange = """
+        select count(*) from customers
+        where not (email like '%@example.com' or email like '%@example.net'
+                   or email like '%@example.org')
+           or phone not like '+1 555 01__' or email glob '*[^a-z0-9.@-]*'
+    """
+    assert one(connection, strange) == 0
+
+
+def test_values_come_back_as_what_they_are(engine: Engine) -> None:
+    with engine.connect() as connection:
+        product = connection.execute(shop.products.select().limit(1)).mappings().one()
+        assert isinstance(product["listed_on"], dt.date)
+        order = connection.execute(shop.orders.select().limit(1)).mappings().one()
+        assert isinstance(order["placed_at"], dt.datetime)
+        assert round(order["total"], 2) == order["total"]
+
+
+def test_the_same_seed_makes_the_same_shop(database: Path, tmp_path: Path) -> None:
+    def content(path: Path) -> list[Any]:
+        engine = create_engine(f"sqlite:///{path}")
+        with engine.connect() as connection:
+            rows = [connection.execute(table.select()).all() for table in shop.SHOP.sorted_tables]
+        engine.dispose()
+        return rows
+
+    again, other = tmp_path / "again.db", tmp_path / "other.db"
+    shop.create(again)
+    shop.create(other, seed=2)
+    assert content(again) == content(database)
+    assert content(other) != content(database)
+
+
+def test_a_shop_that_is_there_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
+    path = tmp_path / "shop.db"
+    path.write_text("mine")
+    with pytest.raises(FileExistsError):
+        shop.create(path)
+    assert path.read_text() == "mine"
+    shop.create(path, force=True)
+    assert path.read_bytes().startswith(b"SQLite format 3\0")
+
+
+def test_a_shop_that_fails_half_way_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "shop.db"
+    path.write_text("the one before")
+
+    def breaks(*_: object) -> list[Any]:
+        raise RuntimeError("broke off")
+
+    monkeypatch.setattr(shop, "_reviews", breaks)
+    with pytest.raises(RuntimeError, match="broke off"):
+        shop.create(path, force=True)
+    assert [found.name for found in tmp_path.iterdir()] == ["shop.db"]
+    assert path.read_text() == "the one before"
+
+
+def test_a_place_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        shop.create(tmp_path / "absent" / "shop.db")
