@@ -1,0 +1,335 @@
+"""An SQL database as the backing: SQLite, PostgreSQL, MariaDB and MySQL.
+
+Tables are reflected when it opens: `products:42` is the row of `products` whose
+primary key is 42, `lines:7:3` a row with the two-column key (7, 3). A
+`[[source]]` of the config adds a query, or says more about a table. Many keys of
+one source are one statement, and every statement is a SELECT in autocommit:
+nothing is sent around it.
+
+A statement that fails because its connection broke is sent once more on a fresh
+one. A cancelled statement costs its connection: what runs is stopped, in the
+database too, and another connection is opened when it is needed.
+
+What this file does not do: speak a dialect (`driver_*.py`), hold connections
+(`connections.py`), time out or share loads (the loader).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+import sqlalchemy as sa
+
+from antecache.server.backing.base import (
+    DEFAULT_OPTIONS,
+    Backing,
+    BackingError,
+    Link,
+    Loaded,
+    Source,
+    SourceOptions,
+    to_bytes,
+)
+from antecache.server.backing.connections import Connections
+from antecache.server.backing.driver import Answer, Driver, Statement, Values, backing_error
+from antecache.server.backing.patterns import compile_pattern
+from antecache.server.backing.reflect import Column, Reflected, Table
+from antecache.server.backing.sources import SourceSpec
+from antecache.server.backing.sqlsources import QuerySource, TableSource, split_rows
+from antecache.server.backing.sqltext import read_query
+from antecache.server.errors import ConfigError
+
+#: The file and class that speak a scheme's dialect.
+DRIVERS = {
+    "sqlite": ("driver_sqlite", "SqliteDriver"),
+    "postgresql": ("driver_postgresql", "PostgresDriver"),
+    "postgres": ("driver_postgresql", "PostgresDriver"),
+    "mysql": ("driver_mysql", "MysqlDriver"),
+    "mariadb": ("driver_mysql", "MysqlDriver"),
+}
+
+#: Connections unless the URL says `?pool_size=`: as many statements as a source may have in flight.
+POOL_SIZE = 8
+
+
+class SqlBacking(Backing):
+    """Reads through to an SQL database.
+
+    skipped  after `open`: tables that are no sources, with the reason
+    """
+
+    schemes = ("sqlite", "postgresql", "postgres", "mysql", "mariadb")
+
+    def __init__(
+        self,
+        url: str,
+        specs: Sequence[SourceSpec] = (),
+        options: SourceOptions = DEFAULT_OPTIONS,
+    ) -> None:
+        super().__init__(url, specs, options)
+        self.skipped: dict[str, str] = {}
+        self._links: list[Link] = []
+        self._driver: Driver | None = None
+        self._connections: Connections | None = None
+
+    async def open(self) -> Sequence[Source]:
+        """Connect, reflect, and have the database check the configured queries.
+
+        Sources: the configured ones as in `specs`, then the tables, by name. A
+        table that a spec names is not there a second time.
+        """
+        url, size = _read_url(self.url)
+        module, name = DRIVERS[url.drivername.partition("+")[0]]
+        driver: Driver = getattr(import_module(f"{__package__}.{module}"), name)(url)
+        driver.check()
+        self._driver = driver
+        self._connections = Connections(driver, size)
+        try:
+            found = await driver.reflect()
+            configured = [await self._configured(driver, found, spec) for spec in self.specs]
+        except (sa.exc.SQLAlchemyError, OSError) as error:
+            raise backing_error(error, driver.url) from error
+        self._links = found.links
+        self.skipped = found.skipped
+        named = {spec.table for spec in self.specs}
+        tables = [
+            TableSource(name, self.options, self, driver.bind_table(table))
+            for name, table in found.tables.items()
+            if name not in named
+        ]
+        return [*configured, *tables]
+
+    async def _configured(self, driver: Driver, found: Reflected, spec: SourceSpec) -> Source:
+        options = spec.options(self.options)
+        if spec.table:
+            table = found.tables.get(spec.table)
+            if table is None:
+                reason = found.skipped.get(spec.table, "there is no such table")
+                raise ConfigError(f"source '{spec.label}': table '{spec.table}': {reason}")
+            pattern = compile_pattern(spec.match) if spec.match else None
+            return TableSource(spec.label, options, self, driver.bind_table(table), pattern)
+        pattern = compile_pattern(spec.match)
+        try:
+            if not spec.query:
+                raise ValueError("needs a `query` or a `table`")
+            query = read_query(spec.query, driver.url.get_backend_name())
+            for name in query.names:
+                if name not in pattern.names:
+                    raise ValueError(f"the query's :{name} is not a field of '{spec.match}'")
+            async with driver.engine.connect() as connection:
+                bound = await driver.bind_query(connection, query, pattern.fields)
+        except ValueError as error:
+            raise ConfigError(f"source '{spec.label}': {error}") from None
+        return QuerySource(spec.label, options, self, bound, pattern, spec.as_ or "json")
+
+    def links(self) -> Sequence[Link]:
+        return self._links
+
+    async def get_many(self, source: Source, keys: Sequence[bytes]) -> Loaded:
+        loaded = Loaded()
+        wanted: dict[Values, bytes] = {}
+        for key in keys:
+            values = source.match(key)
+            if values is not None:
+                wanted[values] = key
+        asked = list(wanted)
+        if isinstance(source, TableSource):
+            for at in range(0, len(asked), source.bound.limit):
+                sql, params = source.bound.select(asked[at : at + source.bound.limit])
+                for raw in (await self._fetch(sql, params, loaded)).rows:
+                    owner = wanted.get(source.key_of(raw))
+                    if owner is not None:
+                        loaded.values[owner] = source.row(raw)
+        elif isinstance(source, QuerySource):
+            for at in range(0, len(asked), source.bound.limit):
+                await self._query(source, wanted, asked[at : at + source.bound.limit], loaded)
+        else:
+            raise BackingError(f"source '{source.name}' is not one of this backing")
+        return loaded
+
+    async def _query(
+        self,
+        source: QuerySource,
+        wanted: Mapping[Values, bytes],
+        asked: Sequence[Values],
+        loaded: Loaded,
+    ) -> None:
+        if len(asked) == 1:
+            sql, params = source.bound.one(asked[0])
+            columns, rows = await self._fetch(sql, params, loaded)
+            answers: Sequence[Sequence[Sequence[Any]]] = [rows]
+        else:
+            sql, params = source.bound.many(asked)
+            columns, rows = await self._fetch(sql, params, loaded)
+            columns = columns[1:]
+            answers = split_rows(rows, len(asked))
+        for values, answer in zip(asked, answers, strict=True):
+            value = source.value(columns, answer)
+            if value is not None:
+                loaded.values[wanted[values]] = value
+
+    async def put_many(self, source: Source, rows: Mapping[bytes, Mapping[str, Any]]) -> None:
+        """Insert or update rows by key, in one transaction.
+
+        Values are bytes, text or what the columns hold; the database parses
+        text. A row that lacks a column which a new row must have updates the
+        row that is there. Raises BackingError, with nothing changed, for a
+        column that does not exist, a key column that differs from the key, a
+        value the database refuses, or an update of a row that is not there.
+        """
+        table = _writable(source)
+        groups: dict[tuple[str, ...], list[tuple[bytes, list[Any]]]] = defaultdict(list)
+        for key, row in rows.items():
+            names, values = _to_write(source, table.bound.table, key, row)
+            groups[names].append((key, values))
+        statements: list[Statement] = []
+        needed = {column.name for column in table.bound.table.columns if column.required}
+        for names, group in groups.items():
+            columns = [_column(table.bound.table, name) for name in names]
+            if needed - set(names):
+                for key, values in group:  # one by one: which of them was not there matters
+                    absent = BackingError(
+                        f"source '{source.name}': {key!r} is not there, and a new row needs "
+                        + ", ".join(sorted(needed - set(names)))
+                    )
+                    update = table.bound.update(columns, [values])
+                    statements.append(update._replace(must_hit=absent))
+            else:
+                statements.append(table.bound.upsert(columns, [values for _, values in group]))
+        await self._write(statements)
+
+    async def delete_many(self, source: Source, keys: Sequence[bytes]) -> None:
+        table = _writable(source)
+        values = [values for key in keys if (values := source.match(key)) is not None]
+        if values:
+            await self._write([table.bound.delete(values)])
+
+    async def close(self) -> None:
+        if self._connections is not None:
+            await self._connections.close()
+        if self._driver is not None:
+            await self._driver.engine.dispose()
+
+    async def _fetch(self, sql: str, params: Sequence[Any], loaded: Loaded) -> Answer:
+        """Run one SELECT on some connection, once more when the connection was dead."""
+        driver, connections = self._open()
+        for again in (True, False):
+            raw = await self._connect()
+            loaded.statements += 1
+            try:
+                answer = await driver.fetch(raw, sql, params)
+            except asyncio.CancelledError:
+                connections.drop(raw)
+                raise
+            except Exception as error:
+                if not self._give_back(raw, error) or not again:
+                    raise backing_error(error, driver.url) from error
+            else:
+                connections.give(raw)
+                return answer
+        raise AssertionError("unreachable")
+
+    async def _write(self, statements: Sequence[Statement]) -> None:
+        """Run statements in one transaction, not a second time: it may have been committed."""
+        driver, connections = self._open()
+        raw = await self._connect()
+        try:
+            await driver.write(raw, statements)
+        except asyncio.CancelledError:
+            connections.drop(raw)
+            raise
+        except BackingError:
+            connections.give(raw)
+            raise
+        except Exception as error:
+            self._give_back(raw, error)
+            raise backing_error(error, driver.url) from error
+        connections.give(raw)
+
+    def _open(self) -> tuple[Driver, Connections]:
+        if self._driver is None or self._connections is None:
+            raise BackingError("the backing is not open")
+        return self._driver, self._connections
+
+    async def _connect(self) -> Any:
+        driver, connections = self._open()
+        try:
+            return await connections.take()
+        except (BackingError, ConfigError):
+            raise
+        except Exception as error:
+            raise backing_error(error, driver.url) from error
+
+    def _give_back(self, raw: Any, error: Exception) -> bool:
+        """Give back a connection after `error`; whether the connection was lost."""
+        driver, connections = self._open()
+        if driver.lost(raw, error):
+            connections.drop(raw)
+            connections.drop_idle()
+            return True
+        connections.give(raw)
+        return False
+
+
+def _read_url(text: str) -> tuple[sa.URL, int]:
+    """SQLAlchemy's URL without our own parameters, and the number of connections."""
+    try:
+        url = sa.make_url(text)
+        size = int(str(url.query.get("pool_size", POOL_SIZE)))
+        if size < 1:
+            raise ValueError(f"pool_size = {size} is not 1 or more")
+    except (sa.exc.ArgumentError, ValueError) as error:
+        raise ConfigError(f"backing: {error}") from None
+    if url.drivername.startswith("postgres:") or url.drivername == "postgres":
+        url = url.set(drivername="postgresql")
+    return url.difference_update_query(["pool_size"]), size
+
+
+def _writable(source: Source) -> TableSource:
+    if not isinstance(source, TableSource):
+        raise BackingError(f"source '{source.name}' cannot be written")
+    return source
+
+
+def _column(table: Table, name: str) -> Column:
+    for column in table.columns:
+        if column.name == name:
+            return column
+    raise BackingError(f"table '{table.name}' has no column '{name}'")
+
+
+def _to_write(
+    source: Source, table: Table, key: bytes, row: Mapping[str, Any]
+) -> tuple[tuple[str, ...], list[Any]]:
+    """The columns to write and their values: those of `row`, then the key's."""
+    values = source.match(key)
+    if values is None:
+        raise BackingError(f"source '{source.name}' does not own the key")
+    own = [table.columns[place].name for place in table.key]
+    names, written = [], []
+    for name, value in row.items():
+        column = _column(table, name)
+        if name in own:
+            if value is None or to_bytes(value) != to_bytes(values[own.index(name)]):
+                raise BackingError(f"column '{name}' differs from the key")
+        elif not column.computed:
+            names.append(name)
+            written.append(_plain(column, value))
+    return (*names, *own), [*written, *values]
+
+
+def _plain(column: Column, value: Any) -> Any:
+    """A value as the drivers bind it: bytes for binary columns, else text; None for NULL."""
+    if value is None:
+        return None
+    data = to_bytes(value)
+    if column.binary:
+        return data
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise BackingError(f"column '{column.name}' takes text, not bytes") from None
