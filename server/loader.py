@@ -270,7 +270,8 @@ class Loader:
         options = source.options
         finished: list[Load] = []
         for load in batch:
-            if load.overtaken and load.tickets and load.tries < MAX_TRIES:
+            present = load.overtaken and store.databases[0].peek(load.key) is not None
+            if load.overtaken and load.tickets and not present and load.tries < MAX_TRIES:
                 load.overtaken = False
                 load.tries += 1
                 self._lane(source).demand.append(load)

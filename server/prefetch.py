@@ -95,11 +95,7 @@ class Prefetcher:
         for decision in self.decide(key, source, room):
             candidate = decision.candidate
             if decision.send or decision.reason in ("below the threshold", "no room"):
-                raw = candidate.score
-                for name, value in candidate.why:
-                    if name == "confidence":
-                        raw = value
-                self._access.trial(candidate.key, candidate.bucket, raw, decision.send)
+                self._access.trial(candidate.key, candidate.bucket, candidate.raw, decision.send)
             if not decision.send or candidate.key in taken:
                 continue
             owner = self._owner(candidate.key)

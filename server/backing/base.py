@@ -78,9 +78,14 @@ class Row:
     @property
     def nbytes(self) -> int:
         """Estimated bytes this object holds, the shared column names aside."""
-        size = 64 + 40 + 8 * len(self.values)
+        size = 112 + 8 * len(self.values)  # the object, its tuple, both collector headers
         for value in self.values:
-            size += 36 + len(value) if isinstance(value, str | bytes) else 32
+            if isinstance(value, str):
+                size += 57 + len(value)
+            elif isinstance(value, bytes):
+                size += 41 + len(value)
+            elif value is not None and not isinstance(value, bool):
+                size += 32
         if self._json is not None:
             size += 33 + len(self._json)
         return size

@@ -12,7 +12,7 @@ from typing import Any
 from antecache.server.command import Argv, command, container
 from antecache.server.encode import OK
 from antecache.server.errors import SYNTAX, ClientError
-from antecache.server.glob import matches
+from antecache.server.glob import MATCHES_ALL, matcher
 from antecache.server.ledger import Book
 from antecache.server.store import Evidence
 
@@ -79,8 +79,8 @@ def rules(client: Any, argv: Argv) -> list[dict[str, Any]]:
     if len(argv) > 3:
         raise ClientError(SYNTAX)
     ledger = client.server.ledger
-    pattern = argv[2] if len(argv) == 3 else b"*"
-    books = [book for book in ledger.rules.values() if matches(pattern, book.rule.encode())]
+    fits = matcher(argv[2] if len(argv) == 3 else MATCHES_ALL)
+    books = [book for book in ledger.rules.values() if fits(book.rule.encode())]
     books.sort(key=lambda book: book.issued, reverse=True)
     return [_book(book, ledger.is_off(book)) for book in books]
 

@@ -106,9 +106,7 @@ class Database:
         """
         store = self.store
         shard = self.shards[hash(key) & self.mask]
-        cost = (
-            size.of_string(key, value) if type(value) is bytes else size.of_entry(key, value)
-        )
+        cost = size.of_string(key, value) if type(value) is bytes else size.of_entry(key, value)
         entry = shard.data.get(key)
         if entry is None:
             entry = Entry(key, value, cost, shard)
@@ -116,6 +114,7 @@ class Database:
             shard.data[key] = entry
             if expire_at:
                 shard.set_deadline(entry, expire_at)
+                entry.size += size.DEADLINE
             store.added(entry)
         else:
             entry.value = value
@@ -123,7 +122,7 @@ class Database:
                 entry.origin = origin
             if entry.expire_at != expire_at and not keep_deadline:
                 self.set_deadline(entry, expire_at, quiet=True)
-            store.overwritten(entry, cost)
+            store.overwritten(entry, cost + size.DEADLINE if entry.expire_at else cost)
         if not quiet and store.observed:
             store.signal(self.index, key)
         store.dirty += 1
@@ -143,6 +142,9 @@ class Database:
 
     def set_deadline(self, entry: Entry, at: int, *, quiet: bool = False) -> None:
         """Make `entry` expire at `at` (Unix ms; 0 for never)."""
+        if bool(at) != bool(entry.expire_at):
+            delta = size.DEADLINE if at else -size.DEADLINE
+            self.store.resized(entry, entry.size + delta)
         entry.shard.set_deadline(entry, at)
         self.store.deadline_changed(entry)
         if not quiet:
@@ -164,8 +166,13 @@ class Database:
         value = entry.value
         if not isinstance(value, dict):
             value = entry.value = value.fields()
-            self.store.resized(entry, size.of_entry(entry.key, value))
+            self.recharge(entry)
         return value
+
+    def recharge(self, entry: Entry) -> None:
+        """The value of `entry` takes another amount of memory, though no client changed it."""
+        cost = size.of_entry(entry.key, entry.value)
+        self.store.resized(entry, cost + size.DEADLINE if entry.expire_at else cost)
 
     def flush(self) -> int:
         """Remove every key; returns how many there were."""

@@ -18,8 +18,9 @@ ENTRY = 112  # Entry: ten slots, object header and the garbage collector's heade
 # the mean over a doubling, for the shard's dictionary.
 SLOT = 65
 OVERHEAD = ENTRY + SLOT
-DICT = 232  # a small dict with its first table
-FIELD = 2 * BYTES + 52 + 30  # two strings, their slot, rounding of both
+DICT = 140  # an empty dict that is about to hold fields
+FIELD = 2 * BYTES + 16 + 30  # two strings, rounding of both, their share of the table
+DEADLINE = 80  # the number, and a slot in the expiry index
 
 # Sizes are shared objects below this bound: an int of its own per entry would
 # cost 32 bytes for a number that is a multiple of 16 anyway.

@@ -323,9 +323,7 @@ class Store:
     def metadata_bytes(self) -> int:
         """Estimated bytes beyond the entries: ghosts, sketches, negative answers."""
         return (
-            self.policy.metadata_bytes
-            + self.probation.nbytes
-            + NEGATIVE_BYTES * len(self.negative)
+            self.policy.metadata_bytes + self.probation.nbytes + NEGATIVE_BYTES * len(self.negative)
         )
 
     def check(self) -> None:

@@ -1,0 +1,49 @@
+"""The estimate behind maxmemory, held against the resident set of a real process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+SCRIPT = textwrap.dedent(
+    """
+    import json, sys
+    from antecache.policies.registry import find
+    from antecache.server import process
+    from antecache.server.backing.base import Row
+    from antecache.server.store import Store
+
+    kind = sys.argv[1]
+    store = Store(find("s3fifo")(), scope="allkeys")
+    db = store.databases[0]
+    process.manual_collection()
+    before = process.resident_bytes()
+    columns = ("id", "name", "price", "note")
+    for number in range(200_000):
+        key = b"key:%012d" % number
+        if kind == "string":
+            value = b"%0100d" % number
+        elif kind == "expiring":
+            value = b"%0100d" % number
+        elif kind == "hash":
+            value = {b"field%d" % f: b"%020d" % (number + f) for f in range(5)}
+        else:
+            value = Row(columns, (number, "name %d" % number, "%d.50" % number, "%060d" % number))
+        db.put(key, value, store.now + 600_000 + number if kind == "expiring" else 0)
+    print(json.dumps({"rss": process.resident_bytes() - before, "used": store.used}))
+    """
+)
+
+
+@pytest.mark.parametrize("kind", ["string", "expiring", "hash", "row"])
+def test_the_estimate_is_within_a_tenth_of_the_resident_set(kind: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, kind], capture_output=True, text=True, check=True
+    )
+    found = json.loads(done.stdout)
+    ratio = found["used"] / found["rss"]
+    assert 0.9 <= ratio <= 1.1, f"{kind}: estimated {found['used']:,} of {found['rss']:,} bytes"
