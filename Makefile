@@ -43,7 +43,7 @@ format: .venv/.installed-dev ## rewrite the files as `make check` wants them
 	@$(BIN)/ruff check --fix $(SOURCES)
 
 image-test: .venv/.installed-dev ## build the container image, start it and ask it
-	@$(BIN)/python -m pytest -m image tests/image $(ARGS)
+	@$(BIN)/python -m pytest -m image -s tests/image $(ARGS)
 
 clean: ## remove everything that was made here, the sample database too
 	rm -rf .venv .link build dist data *.egg-info .mypy_cache .ruff_cache .pytest_cache \
@@ -65,10 +65,10 @@ $(LINK):
 
 .venv/.installed: pyproject.toml | .venv/bin/python
 	@echo "installing antecache into .venv"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable .
 	@touch $@
 
 .venv/.installed-dev: pyproject.toml | .venv/bin/python
 	@echo "installing antecache and its development tools into .venv"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
 	@touch .venv/.installed $@
