@@ -27,8 +27,8 @@ class Candidate(NamedTuple):
     bucket  the calibration bucket the score was read from (an index into the Plan)
     rule    the name of the evidence, at the grain the ledger keeps books and
             switches off: `followed products:*>carts:*`
-    why     the features the score came from, for EXPLAIN: name, value pairs
-    raw     the confidence before calibration, in [0, 1]; the trainer is told it with each trial
+    why     the features the score came from, for EXPLAIN: name, value pairs; the first is
+            `confidence`, the estimate before calibration, which the trainer is told
     """
 
     key: bytes
@@ -36,7 +36,6 @@ class Candidate(NamedTuple):
     bucket: int
     rule: str
     why: tuple[tuple[str, float], ...]
-    raw: float = 0.0
 
 
 class Predictor(ABC):
@@ -66,10 +65,20 @@ class Predictor(ABC):
     def resize(self, budget_bytes: int) -> None:
         """The memory share changed; keep the newest history that fits."""
 
+    def dump(self) -> bytes:
+        """What is remembered, for `load` in another process; empty where there is nothing."""
+        return b""
+
+    def load(self, state: bytes) -> None:  # noqa: B027
+        """Forget everything and remember what `dump` described, as far as the budget goes.
+
+        Raises ValueError when it cannot be used; then nothing has changed.
+        """
+
     @property
     @abstractmethod
     def nbytes(self) -> int:
         """Bytes occupied now, charged to maxmemory."""
 
-    def check(self) -> None:
+    def check(self) -> None:  # noqa: B027
         """Recount; raises AssertionError when the books are wrong."""

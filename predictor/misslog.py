@@ -104,7 +104,7 @@ class MissLog(Predictor):
 
     def _candidates(self, code: int, states: dict[int, int], visits: int) -> list[Candidate]:
         codec = self._codec
-        scores, buckets, raws = self._scores[visits], _BUCKET[visits], _RAW[visits]
+        scores, buckets = self._scores[visits], _BUCKET[visits]
         visited = _VISITS[visits]
         first = self.first_bucket
         trigger = "followed " + codec.name(code) + ">"
@@ -120,11 +120,10 @@ class MissLog(Predictor):
                 rule = rules[group] = trigger + codec.name(follower)
             if rule in self._disabled:
                 continue
-            why = (visited, _FOLLOWED[state], _DISTANCE[state >> 4], _SAME[state >> 3 & 1])
+            confidence = _CONFIDENCE[visits][state & 7]
+            why = (confidence, visited, _DISTANCE[state >> 4], _SAME[state >> 3 & 1])
             bucket = first + buckets[state]
-            found.append(
-                _new_candidate(Candidate, (key, scores[state], bucket, rule, why, raws[state]))
-            )
+            found.append(_new_candidate(Candidate, (key, scores[state], bucket, rule, why)))
         found.sort(key=_by_score, reverse=True)
         return found
 
@@ -318,7 +317,7 @@ _BUCKET_ARRAYS = [np.array(row) for row in _BUCKET]
 _RAW_ARRAYS = [np.array(row) for row in _RAW]
 # the pairs of `why`, made once: a candidate only joins four of them
 _VISITS = tuple(("visits", float(visits)) for visits in range(MAX_VISITS + 1))
-_FOLLOWED = tuple(("followed", float((state & 7).bit_count())) for state in range(_STATES))
+_CONFIDENCE = tuple(tuple(("confidence", share) for share in row[:8]) for row in _RAW)
 _DISTANCE = tuple(("distance", float(distance)) for distance in range(MAX_WINDOW + 1))
 _SAME = (("same_before", 0.0), ("same_before", 1.0))
 

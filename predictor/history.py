@@ -1,0 +1,128 @@
+"""Files of past accesses, read in order.
+
+A history is text, one access a line, `time,client,key,size`, as the traces and
+most logs can be made: gzip (`.gz`) and, where the zstandard module is there,
+Zstandard (`.zst`) are read too. A first line without a number is a header.
+Lines that are broken (fewer fields, no number where one belongs, no key, too
+long) are counted and skipped: a log of months always has some.
+
+What this file does not do: learn anything from them (`rehearsal.py`).
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+_CHUNK = 1 << 20
+_MAX_LINE = 1 << 16
+
+
+class HistoryError(ValueError):
+    """A history that cannot be read; `str()` says which and why."""
+
+
+class HistoryFile:
+    """One file of accesses; `skipped` counts broken lines as they pass."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.skipped = 0
+
+    def blocks(self) -> Iterator[list[bytes]]:
+        """The keys of the accesses in order, some ten thousand at a time.
+
+        Raises HistoryError when the file is not there, or breaks off.
+        """
+        first = True
+        try:
+            with _open(self.path) as file:
+                for lines in _lines(file):
+                    if first and lines:
+                        first = False
+                        if _key(lines[0]) is None and lines[0][:1].isalpha():
+                            del lines[0]
+                    yield self._parse(lines)
+        except Exception as error:
+            broken = isinstance(error, OSError | EOFError | zlib.error)
+            if broken or type(error).__name__ == "ZstdError":
+                raise HistoryError(f"{self.path}: {_reason(error)}") from None
+            raise
+
+    def _parse(self, lines: list[bytes]) -> list[bytes]:
+        keys = []
+        for line in lines:
+            key = _key(line)
+            if key is not None:
+                keys.append(key)
+            elif line.strip():
+                self.skipped += 1
+        return keys
+
+
+def _key(line: bytes) -> bytes | None:
+    """The key of a line; None when it is broken."""
+    if len(line) > _MAX_LINE:
+        return None
+    fields = line.split(b",")
+    if len(fields) != 4 or line.find(b'"') >= 0:
+        fields = _fields(line)
+        if len(fields) != 4:
+            return None
+    time, _, key, size = fields
+    try:
+        float(time)
+        float(size)
+    except ValueError:
+        return None
+    return key or None
+
+
+def _fields(line: bytes) -> list[bytes]:
+    """Fields of a line with quotes, or with commas in its key."""
+    if b'"' in line:
+        try:
+            row = next(csv.reader([line.decode("utf-8", "surrogateescape")], strict=True))
+        except (csv.Error, StopIteration):
+            return []
+        return [field.encode("utf-8", "surrogateescape") for field in row]
+    head = line.split(b",", 2)
+    if len(head) < 3:
+        return []
+    key, comma, size = head[2].rpartition(b",")
+    return [head[0], head[1], key, size] if comma else []
+
+
+def _lines(file: IO[bytes]) -> Iterator[list[bytes]]:
+    """Lines without their ends, a block at a time; an endless line comes as a piece too long."""
+    rest = b""
+    while chunk := file.read(_CHUNK):
+        lines = (rest + chunk).replace(b"\r\n", b"\n").split(b"\n")
+        rest = lines.pop()
+        if len(rest) > 2 * _MAX_LINE:  # whatever follows is part of the same broken line
+            rest = rest[: _MAX_LINE + 1]
+        yield lines
+    if rest:
+        yield [rest.removesuffix(b"\r")]
+
+
+def _open(path: str) -> IO[bytes]:
+    if path.endswith(".gz"):
+        return io.BufferedReader(gzip.open(path, "rb"), _CHUNK)
+    if path.endswith(".zst"):
+        try:
+            import zstandard
+        except ImportError:
+            raise HistoryError(f"{path}: the zstandard module is not installed") from None
+        opened: IO[bytes] = zstandard.open(path, "rb")
+        return opened
+    return Path(path).open("rb")
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or "broken off"

@@ -1,0 +1,331 @@
+"""The server's side of the trainer process.
+
+Every tenth of a second what the access log has gathered is sent to the trainer,
+and the Plans that come back are handed on. The server never waits for it: when
+the pipe is slow, blocks are dropped and counted; when the process dies, it is
+started again after a pause that doubles, and told the last Plan so that it can
+go on counting. The last good Plan stays in use all the while.
+
+What this file does not do: learn (`worker.py`), or hold what is remembered (the
+predictor). A history that was rehearsed arrives as bytes and is handed on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from antecache.predictor import messages
+from antecache.predictor.messages import FrameError, Hello, History, Import, Publish, Stats
+from antecache.predictor.plan import Plan, PlanError
+
+_log = logging.getLogger(__name__)
+
+#: bytes that may wait in the pipe before blocks are dropped
+_MAX_WAITING = 4 << 20
+#: seconds before the first restart, and at most
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
+#: seconds of life after which a process counts as healthy again
+_HEALTHY = 30.0
+#: seconds that a process is given to stop by itself
+_GRACE = 2.0
+
+
+class TrainerError(Exception):
+    """What was asked of the trainer came to nothing; `str()` is fit to show to a client."""
+
+
+class Trainer:
+    """Starts, feeds, watches and restarts one trainer process.
+
+    drain          the access log so far as an encoded `log` message, or None
+    publish        takes a new Plan; called in the event loop
+    adopt_history  takes a rehearsed predictor state; ValueError means it cannot be used
+    settings       what the process is told first (its `plan` is filled in here)
+    interval       seconds between two blocks
+    """
+
+    def __init__(
+        self,
+        *,
+        drain: Callable[[], bytes | None],
+        publish: Callable[[Plan], None],
+        adopt_history: Callable[[bytes], None],
+        settings: Hello,
+        clock: Callable[[], float] = time.monotonic,
+        interval: float = 0.1,
+    ) -> None:
+        self._drain = drain
+        self._publish = publish
+        self._adopt_history = adopt_history
+        self._settings = settings
+        self._clock = clock
+        self._interval = interval
+        self._supervisor: asyncio.Task[None] | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._poked = asyncio.Event()
+        self._changed = asyncio.Event()  # set and replaced whenever `state` or the Plan changes
+        self._import: asyncio.Future[dict[str, Any]] | None = None
+        self._stopping = False
+        self._plan: Plan | None = None
+        self._stats: Stats | None = None
+        self.state = "stopped"
+        self.restarts = 0
+        self.blocks_sent = 0
+        self.blocks_dropped = 0
+        self.plans_refused = 0
+
+    # ------------------------------------------------------------------ life
+
+    async def start(self) -> None:
+        """Start the process and keep it running. Returns at once."""
+        self._stopping = False
+        self._supervisor = asyncio.create_task(self._supervise(), name="trainer")
+
+    async def stop(self) -> None:
+        """End the process, by force if it does not go. May be called twice."""
+        self._stopping = True
+        self.poke()
+        supervisor, self._supervisor = self._supervisor, None
+        if supervisor is not None:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(asyncio.shield(supervisor), _GRACE)
+            supervisor.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await supervisor
+        self._set_state("stopped")
+
+    def poke(self) -> None:
+        """Send what there is now."""
+        self._poked.set()
+
+    def _is_stopping(self) -> bool:
+        return self._stopping
+
+    async def _supervise(self) -> None:
+        pause = _FIRST_PAUSE
+        while not self._stopping:
+            started = self._clock()
+            try:
+                await self._run_process()
+            except OSError as error:
+                _log.warning("the trainer cannot be started: %s", error)
+            if self._is_stopping():
+                break
+            if self._clock() - started > _HEALTHY:
+                pause = _FIRST_PAUSE
+            self.restarts += 1
+            self._set_state("restarting")
+            self._fail_import("the trainer died")
+            await self._discard_for(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        self._fail_import("the server is shutting down")
+
+    async def _run_process(self) -> None:
+        """One process from start to end."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "antecache.predictor.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            # a process at low priority gains nothing from threads, which cost address space
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        )
+        self._process = process
+        reader = asyncio.create_task(self._read(process))
+        sender = asyncio.create_task(self._send(process))
+        try:
+            plan = b"" if self._plan is None else self._plan.to_bytes()
+            self._write(process, messages.pack(msgspec.structs.replace(self._settings, plan=plan)))
+            self._set_state("running")
+            await asyncio.wait((reader, sender), return_when=asyncio.FIRST_COMPLETED)
+            if self._stopping:
+                self._write(process, messages.pack(messages.Stop()))
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(process.wait(), _GRACE / 2)
+        finally:
+            reader.cancel()
+            sender.cancel()
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+            if process.stdin is not None:
+                process.stdin.close()
+            await process.wait()
+            await asyncio.gather(reader, sender, return_exceptions=True)
+            self._process = None
+        if not self._stopping:
+            _log.warning("the trainer ended with status %s", process.returncode)
+
+    async def _send(self, process: asyncio.subprocess.Process) -> None:
+        """Send blocks until the server stops or the process has gone."""
+        while not self._stopping and process.returncode is None:
+            block = self._drain()
+            if block is not None:
+                if self._waiting(process) > _MAX_WAITING:
+                    self.blocks_dropped += 1
+                else:
+                    self._write(process, messages.frame(block))
+                    self.blocks_sent += 1
+            await self._pause(self._interval)
+
+    async def _discard_for(self, seconds: float) -> None:
+        """Wait while no process runs; what the log gathers meanwhile is dropped and counted."""
+        until = self._clock() + seconds
+        while not self._stopping and self._clock() < until:
+            if self._drain() is not None:
+                self.blocks_dropped += 1
+            await self._pause(min(self._interval, seconds))
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._poked.wait(), seconds)
+        self._poked.clear()
+
+    @staticmethod
+    def _waiting(process: asyncio.subprocess.Process) -> int:
+        assert process.stdin is not None
+        size: int = process.stdin.transport.get_write_buffer_size()
+        return size
+
+    @staticmethod
+    def _write(process: asyncio.subprocess.Process, data: bytes) -> None:
+        assert process.stdin is not None
+        # a process that died is noticed by the reader
+        with contextlib.suppress(OSError, RuntimeError):
+            process.stdin.write(data)
+
+    # ------------------------------------------------------------------ messages
+
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
+        """Handle messages until the process closes its end or is out of step."""
+        assert process.stdout is not None
+        try:
+            while True:
+                header = await process.stdout.readexactly(messages.HEADER.size)
+                payload = await process.stdout.readexactly(messages.length_of(header))
+                self._handle(messages.read_by_server(payload))
+        except asyncio.IncompleteReadError:
+            return
+        except FrameError as error:
+            _log.error("the trainer sent what is no message: %s", error)
+
+    def _handle(self, message: messages.ToServer) -> None:
+        if isinstance(message, Publish):
+            self._take_plan(message.plan)
+        elif isinstance(message, Stats):
+            self._stats = message
+        elif isinstance(message, History):
+            self._take_history(message)
+        else:
+            self._fail_import(message.reason)
+
+    def _take_plan(self, packed: bytes) -> None:
+        try:
+            plan = Plan.from_bytes(packed)
+        except PlanError as error:
+            self.plans_refused += 1
+            _log.error("a plan of the trainer is refused: %s", error)
+            return
+        self._plan = plan
+        self._publish(plan)
+        self._wake()
+
+    def _take_history(self, message: History) -> None:
+        try:
+            self._adopt_history(message.state)
+        except ValueError as error:
+            self._fail_import(str(error))
+            return
+        self._take_plan(message.plan)
+        if self._import is not None and not self._import.done():
+            self._import.set_result(
+                {
+                    "accesses": message.accesses,
+                    "misses": message.misses,
+                    "skipped": message.skipped,
+                    "seconds": message.seconds,
+                }
+            )
+
+    def _fail_import(self, reason: str) -> None:
+        if self._import is not None and not self._import.done():
+            self._import.set_exception(TrainerError(reason))
+
+    # ------------------------------------------------------------------ requests
+
+    async def import_history(self, path: str, *, limit: int = 0, offset: int = 0) -> dict[str, Any]:
+        """Have a file of past accesses rehearsed and adopt what comes of it.
+
+        Counts of the file: `accesses`, `misses`, `skipped`, and `seconds` it took.
+        Raises TrainerError with the reason.
+        """
+        process = self._process
+        if process is None or self.state != "running":
+            raise TrainerError("the trainer is not running")
+        if self._import is not None and not self._import.done():
+            raise TrainerError("another history is being imported")
+        self._import = asyncio.get_running_loop().create_future()
+        self._write(process, messages.pack(Import(path, limit, offset)))
+        return await self._import
+
+    def retrain(self) -> None:
+        """Have a Plan published from what was seen so far. Raises TrainerError."""
+        process = self._process
+        if process is None or self.state != "running":
+            raise TrainerError("the trainer is not running")
+        block = self._drain()
+        if block is not None:
+            self._write(process, messages.frame(block))
+            self.blocks_sent += 1
+        self._write(process, messages.pack(messages.Train()))
+
+    @property
+    def plan(self) -> Plan | None:
+        """The last Plan published; None before the first."""
+        return self._plan
+
+    async def changed(self) -> None:
+        """Wait until the state or the Plan changes."""
+        await self._changed.wait()
+
+    def _set_state(self, state: str) -> None:
+        self.state = state
+        self._wake()
+
+    def _wake(self) -> None:
+        waiters, self._changed = self._changed, asyncio.Event()
+        waiters.set()
+
+    def status(self) -> dict[str, Any]:
+        """Figures for INFO and PREDICTOR STATUS; the process's own are None until it reports."""
+        stats, plan = self._stats, self._plan
+        return {
+            "state": self.state,
+            "pid": self._process.pid if self._process is not None else None,
+            "restarts": self.restarts,
+            "blocks_sent": self.blocks_sent,
+            "blocks_dropped": self.blocks_dropped,
+            "plans_refused": self.plans_refused,
+            "plan_version": plan.version if plan is not None else 0,
+            "plan_created": plan.created if plan is not None else 0.0,
+            "importing": self._import is not None and not self._import.done(),
+            "accesses": stats.accesses if stats is not None else None,
+            "trials": stats.trials if stats is not None else None,
+            "trial_hits": stats.hits if stats is not None else None,
+            "trials_dropped": stats.dropped if stats is not None else None,
+            "fits": stats.fits if stats is not None else None,
+            "fits_refused": stats.refused if stats is not None else None,
+            "fit_seconds": stats.fit_seconds if stats is not None else None,
+            "last_fit_seconds": stats.last_fit_seconds if stats is not None else None,
+            "max_rss": stats.max_rss if stats is not None else None,
+        }
