@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from antecache.server.errors import ClientError, unknown_subcommand
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from antecache.server.slowlog import SlowLog
     from antecache.server.stats import Stats
     from antecache.server.store import Database, Store
+    from antecache.server.watch import Watches
 
 Argv = list[bytes]
 Handler = Callable[[Any, Argv], Any]
@@ -250,6 +251,9 @@ class ClientView(Protocol):
     authenticated: bool
     user: bytes  # the only one there is: b"default"
     transaction: list[Argv] | None  # commands queued since MULTI
+    transaction_failed: bool  # one of them was refused: EXEC will be too
+    transaction_dirty: bool  # a watched key changed; `server.watches` keeps it
+    watched: set[tuple[int, bytes]]  # database and key of each
     closing: bool  # set to close once the replies are written
     reply_mode: str  # CLIENT REPLY: "on", "off", or "skip" for the reply after this one
     no_evict: bool
@@ -266,10 +270,6 @@ class ClientView(Protocol):
 
     @property
     def server(self) -> ServerView: ...
-
-    @property
-    def watched(self) -> Collection[Any]:
-        """What WATCH watches."""
 
     @property
     def query_buffer(self) -> int:
@@ -297,6 +297,7 @@ class ServerView(Protocol):
     store: Store
     config: Config
     stats: Stats
+    watches: Watches
     clients: dict[int, Any]  # sessions (ClientView) by id
     monitors: set[Any]  # sessions in MONITOR
     slowlog: SlowLog

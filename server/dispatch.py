@@ -229,7 +229,7 @@ class Dispatch:
 
     def _absent(self, session: Any, keys: list[bytes]) -> list[bytes]:
         database = session.db
-        if database.index or self._store.owner is None:
+        if database.index or self._store.owner is None or not database.loads:
             return []
         waited = database.waited if isinstance(database, Resumed) else ()
         must_load = self._store.must_load
@@ -280,7 +280,7 @@ class Dispatch:
         if self.logging and self._access.session != session.log_id:
             self._access.enter(session.log_id)
         database = session.db
-        resumed = Resumed(database, set(waiting.waited))
+        resumed = Resumed(database, set(waiting.waited), ticket.errors)
         done = 0
         again: Absent | None = None
         for argv in waiting.commands[: waiting.ahead]:

@@ -67,6 +67,14 @@ def add(left: Number, right: Number) -> Number | None:
     return _round(total, exponent)
 
 
+def total(left: Number, right: Number) -> bytes | None:
+    """The sum as Redis prints it, or None when it is infinite or no number."""
+    if INFINITE in (left, right):
+        return None
+    result = add(left, right)
+    return None if result is None else text_of(result)
+
+
 def text_of(number: Number) -> bytes:
     """The number in decimal, at most 17 digits after the point and no zeros at the end."""
     significand, exponent = number

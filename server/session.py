@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import time
-from typing import Any
+from typing import Any, cast
 
 from antecache.server import errors
 from antecache.server.command import Argv
@@ -21,6 +22,8 @@ from antecache.server.loader import Ticket
 from antecache.server.encode import encode
 from antecache.server.resp import Parser
 from antecache.server.store import Database, Store
+
+log = logging.getLogger(__name__)
 
 MAX_BACKLOG = 1 << 20  # bytes read ahead while a command waits
 _ids = itertools.count(1)
@@ -126,8 +129,7 @@ class Session(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Register, or refuse when there are too many clients already."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         self.address, self.local_address = _address(peer), _address(local)
         sock = transport.get_extra_info("socket")
@@ -148,17 +150,25 @@ class Session(asyncio.Protocol):
         self.server.stats.net_in += len(data)
         if self.closing:
             return
-        commands = self._parser.feed(data)
-        if self.waiting is not None or self.held:
-            self._backlog += commands
-            self._backlog_bytes += len(data)
-            if self._backlog_bytes > MAX_BACKLOG:
-                self._pause()
-        elif commands:
-            self.last_active = time.time()
-            self.server.dispatch.run(self, commands)
-        if self._parser.error is not None and self.waiting is None:
+        parser = self._parser
+        while True:
+            commands = parser.feed(data)
+            if self.waiting is not None or self.held:
+                self._backlog += commands
+                self._backlog_bytes += len(data)
+                if self._backlog_bytes > MAX_BACKLOG:
+                    self._pause()
+            elif commands:
+                self.last_active = time.time()
+                self.server.dispatch.run(self, commands)
+            if not parser.paused or not self._authenticated:
+                break
+            data = b""  # AUTH was among the commands: what follows it may be larger
+        if parser.error is not None and self.waiting is None and not self.held:
             self._refuse_frame()
+        elif parser.overflow:
+            log.warning("closing %s: it exceeds client-query-buffer-limit", self.address)
+            self.abort()
 
     def pause_writing(self) -> None:
         """The client does not read: stop reading from it."""
@@ -277,6 +287,7 @@ class Session(asyncio.Protocol):
         self._monitoring = False
         self._reply_mode = "on"
         self.transaction = None
+        self.server.watches.forget(self)
         self.user = b"default"
         self.authenticated = not self.server.password_needed()
 

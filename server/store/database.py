@@ -13,10 +13,11 @@ marks loads in flight as overtaken.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from antecache.server.command import Absent
+from antecache.server.errors import ClientError
 from antecache.server.store import size
 from antecache.server.store.entry import Entry, Evidence, Origin
 from antecache.server.store.shard import SCAN_BITS, Shard
@@ -29,6 +30,7 @@ class Database:
     """A view of one database of the store."""
 
     __slots__ = ("dicts", "index", "mask", "shards", "store")
+    loads: bool = True  # whether a look-up may raise `Absent`
 
     def __init__(self, store: Store, index: int, shards: int) -> None:
         self.store = store
@@ -61,7 +63,7 @@ class Database:
 
     def _missing(self, key: bytes) -> None:
         store = self.store
-        if self.index == 0 and store.must_load(key):
+        if self.index == 0 and self.loads and store.must_load(key):
             raise Absent((key,))
         store.misses += 1
         store.record_miss(key)
@@ -70,7 +72,7 @@ class Database:
         """The entry a command is about to change, or None; raises `Absent` as `read` does."""
         entry = self.peek(key)
         if entry is None:
-            if self.index == 0 and self.store.must_load(key):
+            if self.index == 0 and self.loads and self.store.must_load(key):
                 raise Absent((key,))
         elif entry.where > 0:
             self.store.touch(entry)
@@ -261,30 +263,43 @@ class Resumed(Database):
     """The same database while a command runs again after its keys were loaded.
 
     A key the command waited for was counted as a miss when it was asked for, so
-    reading it now is neither a hit nor a reason to load once more.
+    reading it now is neither a hit nor a reason to load once more; where its load
+    failed (`errors`: key to error text), reading it is that error. With `loads`
+    false no other key is loaded either: a transaction must not stop half-way.
     """
 
-    __slots__ = ("waited",)
+    __slots__ = ("errors", "loads", "waited")
 
-    def __init__(self, database: Database, waited: set[bytes]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        waited: set[bytes],
+        errors: Mapping[bytes, str] | None = None,
+        *,
+        loads: bool = True,
+    ) -> None:
         self.store = database.store
         self.index = database.index
         self.shards = database.shards
         self.dicts = database.dicts
         self.mask = database.mask
         self.waited = waited
+        self.errors = errors or {}
+        self.loads = loads
 
     def read(self, key: bytes) -> Entry | None:
         """As `Database.read`, but silent about a key that was waited for."""
-        if key in self.waited:
-            return self.peek(key)
-        return super().read(key)
+        return self._waited_for(key) if key in self.waited else super().read(key)
 
     def modify(self, key: bytes) -> Entry | None:
         """As `Database.modify`, but silent about a key that was waited for."""
-        if key in self.waited:
-            return self.peek(key)
-        return super().modify(key)
+        return self._waited_for(key) if key in self.waited else super().modify(key)
+
+    def _waited_for(self, key: bytes) -> Entry | None:
+        entry = self.peek(key)
+        if entry is None and key in self.errors:
+            raise ClientError(self.errors[key])
+        return entry
 
 
 def _nth(data: dict[bytes, Entry], at: int) -> bytes:

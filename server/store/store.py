@@ -282,6 +282,43 @@ class Store:
             else:
                 del self.pinned[key]
 
+    def swap(self, first: int, second: int) -> None:
+        """SWAPDB: exchange the contents of two databases; their clients see the others' keys.
+
+        Sources own keys of database 0 only, so whose an entry is changes with its
+        place: an unused prefetch that leaves it has lost its purpose and goes.
+        """
+        one, two = self.databases[first], self.databases[second]
+        one.shards, two.shards = two.shards, one.shards
+        one.dicts, two.dicts = two.dicts, one.dicts
+        entries = []
+        for database in (one, two):
+            for shard in database.shards:
+                shard.db = database.index
+                entries += shard.data.values()
+        if self.owner is not None and 0 in (first, second):
+            for entry in entries:
+                self._moved(entry)
+            self.forget_all()
+            self.on_flush(0)
+        if self.observed:
+            for entry in entries:
+                self.signal(first, entry.key)
+                self.signal(second, entry.key)
+        self.dirty += 1
+
+    def _moved(self, entry: Entry) -> None:
+        if entry.where < 0:
+            self.remove(entry)
+            return
+        entry.origin = self.origin_of(entry.key, entry.shard.db)
+        if not self.policy.evicts:
+            return
+        if entry.where > 0 and not self.evictable(entry):
+            self.policy.remove(entry)
+        elif entry.where == 0 and self.evictable(entry):
+            self.policy.insert(entry)
+
     # -- time ---------------------------------------------------------------
 
     def expire_cycle(self, budget_s: float = 0.001, step: int = 20) -> int:
