@@ -255,7 +255,7 @@ class ClientView(Protocol):
     transaction_dirty: bool  # a watched key changed; `server.watches` keeps it
     watched: set[tuple[int, bytes]]  # database and key of each
     closing: bool  # set to close once the replies are written
-    reply_mode: str  # CLIENT REPLY: "on", "off", or "skip" for the reply after this one
+    reply_mode: str  # CLIENT REPLY: "on", "off", "skip" this reply, "skip next" after this one
     no_evict: bool
     no_touch: bool
     monitoring: bool  # MONITOR; the session is then in `server.monitors`
@@ -264,7 +264,7 @@ class ClientView(Protocol):
     fd: int
     created: float  # Unix seconds
     last_active: float  # Unix seconds
-    last_command: str  # `client|list`
+    last_command: Argv | None
     net_in: int  # bytes
     net_out: int
 
@@ -333,6 +333,12 @@ class ServerView(Protocol):
 
     def set_maxmemory(self, size: int) -> None:
         """Change maxmemory (bytes; 0 for no limit)."""
+
+    def predict(self, on: bool) -> None:
+        """Start or stop prediction; sets `config.prediction`."""
+
+    def look_around(self) -> None:
+        """`monitors` changed."""
 
     def pause(self, until_ms: int, mode: str) -> None:
         """Hold back commands ("all", or "write": those that write) until a Unix time in ms."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from antecache.server.command import every
 from antecache.server.stats import Stats
 
 SAMPLES = 16  # Redis's STATS_METRIC_SAMPLES; at ten rounds a second 1.6 s
@@ -22,10 +23,11 @@ class Rates:
 
     def sample(self, now: float, stats: Stats) -> None:
         """Note the totals at the monotonic time `now`, in seconds."""
+        commands = commands_processed()
         last = self._samples[-1] if self._samples else None
-        if last is not None and stats.commands < last[1]:  # CONFIG RESETSTAT
-            self._samples.clear()
-        self._samples.append((now, stats.commands, stats.net_in, stats.net_out))
+        if last is not None and (commands < last[1] or stats.net_in < last[2]):
+            self._samples.clear()  # CONFIG RESETSTAT
+        self._samples.append((now, commands, stats.net_in, stats.net_out))
 
     @property
     def commands(self) -> float:
@@ -48,3 +50,8 @@ class Rates:
         first, last = self._samples[0], self._samples[-1]
         seconds = last[0] - first[0]
         return (last[column] - first[column]) / seconds if seconds > 0 else 0.0
+
+
+def commands_processed() -> int:
+    """Commands run since the start or the last CONFIG RESETSTAT: each row counts its own."""
+    return sum(row.calls for row in every())

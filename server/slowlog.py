@@ -1,16 +1,20 @@
 """SLOWLOG's memory: the last commands that took long, youngest first.
 
-Dispatch compares a command's time with `threshold_ns` (the cheap test) and calls
-`add` for the slow ones. Arguments are cut as in Redis (`slowlog.c`): 32 at most,
+Dispatch compares a command's time with the threshold (the cheap test) and has the
+slow ones added. Arguments are cut as in Redis (`slowlog.c`): 32 at most,
 128 bytes each. Time spent waiting for the database is not the command's: as in
 Redis, what is measured is the run of the handler.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
+from collections.abc import Callable
 from itertools import islice
 from typing import NamedTuple
+
+from antecache.server.monitor import redacted
 
 MAX_ARGUMENTS = 32
 MAX_LENGTH = 128
@@ -32,19 +36,24 @@ class SlowLog:
     """The newest `limit` commands that took at least `threshold_us` microseconds.
 
     threshold_us  negative logs nothing, 0 everything
-    threshold_ns  the same for dispatch to compare with: log when time >= threshold_ns
+    threshold_ns  the same in nanoseconds, for dispatch to compare with: a command that
+                  took at least that long is to be added
+    on_threshold  told `threshold_ns` whenever it changes
     """
 
     def __init__(self, threshold_us: int, limit: int) -> None:
         self._entries: deque[Slow] = deque()
         self._next_id = 0
         self.limit = limit
+        self.on_threshold: Callable[[int], None] | None = None
         self.set_threshold(threshold_us)
 
     def set_threshold(self, threshold_us: int) -> None:
         """CONFIG SET slowlog-log-slower-than."""
         self.threshold_us = threshold_us
         self.threshold_ns = NEVER if threshold_us < 0 else threshold_us * 1000
+        if self.on_threshold is not None:
+            self.on_threshold(self.threshold_ns)
 
     def set_limit(self, limit: int) -> None:
         """CONFIG SET slowlog-max-len."""
@@ -52,11 +61,10 @@ class SlowLog:
         while len(self._entries) > limit:
             self._entries.pop()
 
-    def add(
-        self, argv: list[bytes], nanoseconds: int, at: float, address: str, name: bytes
-    ) -> None:
-        """Log one command; `argv` with its passwords redacted already."""
-        entry = Slow(self._next_id, int(at), nanoseconds // 1000, _cut(argv), address, name)
+    def add(self, argv: list[bytes], microseconds: int, address: str, name: bytes) -> None:
+        """Log one command, without the passwords in it."""
+        shown = _cut(redacted(argv))
+        entry = Slow(self._next_id, int(time.time()), microseconds, shown, address, name)
         self._next_id += 1
         self._entries.appendleft(entry)
         self.set_limit(self.limit)

@@ -1,0 +1,440 @@
+"""CLIENT: the connections, as their own users and the operator see them.
+
+One line describes a connection, as in Redis (`catClientInfoString`), with two
+fields of later versions at its end (`tot-net-in`, `tot-net-out`). Fields for what
+does not exist here (pub/sub, tracking, reply blocks) hold the value they have in
+Redis when the feature is unused.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from antecache.server import errors
+from antecache.server.command import Argv, ClientView, command, container
+from antecache.server.command import find as find_row
+from antecache.server.commands.arguments import integer
+from antecache.server.commands.connection import NAME_CHARACTERS
+from antecache.server.commands.texts import clean, shown
+from antecache.server.encode import OK, Encoded, Verbatim
+from antecache.server.errors import ClientError
+
+SILENT = Encoded(b"")  # a reply of no bytes at all
+BAD_ID = "ERR client-id should be greater than 0"
+NOT_TRACKING = (
+    "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or "
+    "OPTOUT mode enabled"
+)
+OPEN = "noscript loading stale"
+ADMIN = "admin noscript loading stale"
+
+container(
+    "client",
+    group="connection",
+    since="2.4.0",
+    summary="A container for client connection commands.",
+)
+
+
+@command(
+    "client|id",
+    2,
+    flags=OPEN,
+    since="5.0.0",
+    summary="Returns the unique client ID of the connection.",
+)
+def client_id(client: ClientView, argv: Argv) -> int:
+    """The number of this connection; never used twice."""
+    return client.id
+
+
+@command(
+    "client|getname", 2, flags=OPEN, since="2.6.9", summary="Returns the name of the connection."
+)
+def getname(client: ClientView, argv: Argv) -> bytes | None:
+    """The name, null when there is none."""
+    return client.name or None
+
+
+@command("client|setname", 3, flags=OPEN, since="2.6.9", summary="Sets the connection name.")
+def setname(client: ClientView, argv: Argv) -> Any:
+    """Give the connection a name; an empty one takes it away."""
+    client.name = clean(argv[2], NAME_CHARACTERS)
+    return OK
+
+
+@command(
+    "client|setinfo",
+    4,
+    flags=OPEN,
+    since="7.2.0",
+    summary="Sets information specific to the client or connection.",
+)
+def setinfo(client: ClientView, argv: Argv) -> Any:
+    """LIB-NAME or LIB-VER, which client libraries send by themselves."""
+    option = argv[2].lower()
+    if option not in (b"lib-name", b"lib-ver"):
+        raise ClientError(f"ERR Unrecognized option '{shown(argv[2])}'")
+    refusal = f"ERR {option.decode()} cannot contain spaces, newlines or special characters."
+    value = clean(argv[3], refusal)
+    if option == b"lib-name":
+        client.lib_name = value
+    else:
+        client.lib_version = value
+    return OK
+
+
+@command(
+    "client|info", 2, flags=OPEN, since="6.2.0", summary="Returns information about the connection."
+)
+def info(client: ClientView, argv: Argv) -> Any:
+    """The line of this connection."""
+    return Verbatim(describe([client], client, argv))
+
+
+@command(
+    "client|list",
+    -2,
+    flags=ADMIN,
+    since="2.4.0",
+    complexity="O(N)",
+    summary="Lists open connections.",
+)
+def list_(client: ClientView, argv: Argv) -> Any:
+    """CLIENT LIST [TYPE type | ID id ...]."""
+    clients = client.server.clients
+    chosen: Iterable[ClientView] = (clients[number] for number in sorted(clients))
+    if len(argv) == 4 and argv[2].lower() == b"type":
+        wanted = client_type(argv[3])
+        chosen = [one for one in chosen if type_of(one) == wanted]
+    elif len(argv) > 3 and argv[2].lower() == b"id":
+        numbers = [integer(arg, "ERR Invalid client ID") for arg in argv[3:]]
+        chosen = [clients[number] for number in numbers if number in clients]
+    elif len(argv) != 2:
+        raise ClientError(errors.SYNTAX)
+    return Verbatim(describe(chosen, client, argv))
+
+
+def describe(clients: Iterable[ClientView], asking: ClientView, argv: Argv) -> bytes:
+    """One line for each connection; `asking` is running `argv`."""
+    now = time.time()
+    return b"".join(_line(one, now, argv if one is asking else None) + b"\n" for one in clients)
+
+
+def _line(one: ClientView, now: float, argv: Argv | None) -> bytes:
+    queued = one.transaction
+    waiting_out = one.output_buffer
+    queued_bytes = 0 if queued is None else sum(len(arg) for words in queued for arg in words)
+    fields: dict[str, Any] = {
+        "id": one.id,
+        "addr": one.address,
+        "laddr": one.local_address,
+        "fd": one.fd,
+        "name": one.name,
+        "age": max(0, int(now - one.created)),
+        "idle": 0 if argv is not None else max(0, int(now - one.last_active)),
+        "flags": _flags(one),
+        "db": one.db.index,
+        "sub": 0,
+        "psub": 0,
+        "ssub": 0,
+        "multi": -1 if queued is None else len(queued),
+        "watch": len(one.watched),
+        "qbuf": one.query_buffer,
+        "qbuf-free": 0,
+        "argv-mem": 0 if argv is None else sum(map(len, argv)),
+        "multi-mem": queued_bytes,
+        "rbs": 0,
+        "rbp": 0,
+        "obl": 0,
+        "oll": 1 if waiting_out else 0,
+        "omem": waiting_out,
+        "tot-mem": one.query_buffer + queued_bytes + waiting_out,
+        "events": "rw" if waiting_out else "r",
+        "cmd": _command_name(argv or one.last_command),
+        "user": one.user,
+        "redir": -1,
+        "resp": one.protocol,
+        "lib-name": one.lib_name,
+        "lib-ver": one.lib_version,
+        "tot-net-in": one.net_in,
+        "tot-net-out": one.net_out,
+    }
+    return b" ".join(
+        name.encode() + b"=" + (value if isinstance(value, bytes) else str(value).encode())
+        for name, value in fields.items()
+    )
+
+
+def _flags(one: ClientView) -> str:
+    marks = {
+        "O": one.monitoring,
+        "x": one.transaction is not None,
+        "c": one.closing,
+        "e": one.no_evict,
+        "T": one.no_touch,
+    }
+    return "".join(mark for mark, holds in marks.items() if holds) or "N"
+
+
+def _command_name(argv: Argv | None) -> str:
+    if not argv:
+        return "NULL"
+    row = find_row(argv)
+    return "NULL" if row is None else row.full_name
+
+
+def client_type(arg: bytes) -> str:
+    """`normal`, `master`, `replica` or `pubsub`; raises ClientError for anything else."""
+    kind = arg.lower().decode("latin-1")
+    if kind not in ("normal", "master", "replica", "slave", "pubsub"):
+        raise ClientError(f"ERR Unknown client type '{shown(arg)}'")
+    return "replica" if kind == "slave" else kind
+
+
+def type_of(one: ClientView) -> str:
+    """The type of a connection: all are `normal`, those of MONITOR too, as in Redis."""
+    return "normal"
+
+
+@command(
+    "client|kill",
+    -3,
+    flags=ADMIN,
+    since="2.4.0",
+    complexity="O(N)",
+    summary="Terminates open connections.",
+)
+def kill(client: ClientView, argv: Argv) -> Any:
+    """CLIENT KILL addr, or CLIENT KILL with filters, which spares the asking client."""
+    if len(argv) == 3:
+        victims = [one for one in _all(client) if one.address.encode() == argv[2]]
+        if not victims:
+            raise ClientError("ERR No such client")
+        _close(client, victims)
+        return OK
+    keep_self, tests = _filters(argv)
+    victims = [
+        one
+        for one in _all(client)
+        if not (keep_self and one is client) and all(test(one) for test in tests)
+    ]
+    _close(client, victims)
+    return len(victims)
+
+
+def _all(client: ClientView) -> list[ClientView]:
+    return list(client.server.clients.values())
+
+
+def _close(client: ClientView, victims: Iterable[ClientView]) -> None:
+    for one in victims:
+        if one is client:
+            one.closing = True  # its reply goes out first
+        else:
+            one.kill()
+
+
+def _filters(argv: Argv) -> tuple[bool, list[Callable[[ClientView], bool]]]:
+    """Whether to spare the asking client, and the tests of CLIENT KILL's filters."""
+    keep_self = True
+    tests: list[Callable[[ClientView], bool]] = []
+    if len(argv) % 2:
+        raise ClientError(errors.SYNTAX)
+    for option, value in zip(argv[2::2], argv[3::2], strict=True):
+        name = option.lower()
+        if name == b"skipme":
+            if value.lower() not in (b"yes", b"no"):
+                raise ClientError(errors.SYNTAX)
+            keep_self = value.lower() == b"yes"
+        else:
+            tests.append(_filter(name, value))
+    return keep_self, tests
+
+
+def _filter(name: bytes, value: bytes) -> Callable[[ClientView], bool]:
+    if name == b"id":
+        number = integer(value, BAD_ID)
+        if number < 1:
+            raise ClientError(BAD_ID)
+        return lambda one: one.id == number
+    if name == b"type":
+        kind = client_type(value)
+        return lambda one: type_of(one) == kind
+    if name == b"addr":
+        return lambda one: one.address.encode() == value
+    if name == b"laddr":
+        return lambda one: one.local_address.encode() == value
+    if name == b"user":
+        if value != b"default":
+            raise ClientError(f"ERR No such user '{shown(value)}'")
+        return lambda one: one.user == value
+    if name == b"maxage":
+        age = integer(value, "ERR maxage is not an integer or out of range")
+        if age < 1:
+            raise ClientError("ERR maxage should be greater than 0")
+        return lambda one: time.time() - one.created >= age
+    raise ClientError(errors.SYNTAX)
+
+
+@command(
+    "client|no-evict",
+    3,
+    flags=ADMIN,
+    since="7.0.0",
+    summary="Sets the client eviction mode of the connection.",
+)
+def no_evict(client: ClientView, argv: Argv) -> Any:
+    """ON | OFF. Clients are never evicted here; the mark is kept and shown."""
+    client.no_evict = _on_off(argv[2])
+    return OK
+
+
+@command(
+    "client|no-touch",
+    3,
+    flags=OPEN,
+    since="7.2.0",
+    summary="Controls whether commands sent by the client affect the LRU/LFU of accessed keys.",
+)
+def no_touch(client: ClientView, argv: Argv) -> Any:
+    """ON | OFF."""
+    client.no_touch = _on_off(argv[2])
+    return OK
+
+
+def _on_off(arg: bytes) -> bool:
+    if arg.lower() not in (b"on", b"off"):
+        raise ClientError(errors.SYNTAX)
+    return arg.lower() == b"on"
+
+
+@command(
+    "client|reply",
+    3,
+    flags=OPEN,
+    since="3.2.0",
+    summary="Instructs the server whether to reply to commands.",
+)
+def reply(client: ClientView, argv: Argv) -> Any:
+    """ON | OFF | SKIP; only ON is answered."""
+    mode = argv[2].lower()
+    if mode == b"on":
+        client.reply_mode = "on"
+        return OK
+    if mode == b"off":
+        client.reply_mode = "off"
+    elif mode == b"skip":
+        if client.reply_mode != "off":
+            client.reply_mode = "skip next"
+    else:
+        raise ClientError(errors.SYNTAX)
+    return SILENT
+
+
+@command(
+    "client|unblock",
+    -3,
+    flags=ADMIN,
+    since="5.0.0",
+    complexity="O(log N)",
+    summary="Unblocks a client blocked by a blocking command from a different connection.",
+)
+def unblock(client: ClientView, argv: Argv) -> int:
+    """CLIENT UNBLOCK id [TIMEOUT | ERROR]. No command blocks yet, so nobody is unblocked."""
+    if len(argv) > 4:
+        raise ClientError(errors.wrong_arity("client|unblock"))
+    if len(argv) == 4 and argv[3].lower() not in (b"timeout", b"error"):
+        raise ClientError("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+    integer(argv[2])
+    return 0
+
+
+@command(
+    "client|pause",
+    -3,
+    flags=ADMIN,
+    since="3.0.0",
+    summary="Suspends commands processing.",
+)
+def pause(client: ClientView, argv: Argv) -> Any:
+    """CLIENT PAUSE milliseconds [WRITE | ALL]."""
+    if len(argv) > 4:
+        raise ClientError(errors.wrong_arity("client|pause"))
+    mode = argv[3].lower() if len(argv) == 4 else b"all"
+    if mode not in (b"all", b"write"):
+        raise ClientError("ERR CLIENT PAUSE mode must be WRITE or ALL")
+    milliseconds = integer(argv[2], "ERR timeout is not an integer or out of range")
+    if milliseconds < 0:
+        raise ClientError("ERR timeout is negative")
+    client.server.pause(client.server.store.now + milliseconds, mode.decode())
+    return OK
+
+
+@command(
+    "client|unpause",
+    2,
+    flags=ADMIN,
+    since="6.2.0",
+    complexity="O(N)",
+    summary="Resumes processing commands from paused clients.",
+)
+def unpause(client: ClientView, argv: Argv) -> Any:
+    """End a CLIENT PAUSE."""
+    client.server.pause(0, "all")
+    return OK
+
+
+@command(
+    "client|getredir",
+    2,
+    flags=OPEN,
+    since="6.0.0",
+    summary="Returns the client ID to which the connection's tracking notifications are "
+    "redirected.",
+)
+def getredir(client: ClientView, argv: Argv) -> int:
+    """-1: tracking is off."""
+    return -1
+
+
+@command(
+    "client|trackinginfo",
+    2,
+    flags=OPEN,
+    since="6.2.0",
+    summary="Returns information about server-assisted client-side caching for the connection.",
+)
+def trackinginfo(client: ClientView, argv: Argv) -> dict[bytes, Any]:
+    """Tracking is off."""
+    return {b"flags": {b"off"}, b"redirect": -1, b"prefixes": []}
+
+
+@command(
+    "client|tracking",
+    -3,
+    flags=OPEN,
+    since="6.0.0",
+    summary="Controls server-assisted client-side caching for the connection.",
+)
+def tracking(client: ClientView, argv: Argv) -> Any:
+    """OFF is the only state there is so far; ON is refused, so that no client relies on it."""
+    if _on_off(argv[2]):
+        raise ClientError("ERR CLIENT TRACKING ON is not supported by this server yet")
+    return OK
+
+
+@command(
+    "client|caching",
+    3,
+    flags=OPEN,
+    since="6.0.0",
+    summary="Instructs the server whether to track the keys in the next request.",
+)
+def caching(client: ClientView, argv: Argv) -> Any:
+    """Only means something while tracking is on."""
+    if argv[2].lower() not in (b"yes", b"no"):
+        raise ClientError(errors.SYNTAX)
+    raise ClientError(NOT_TRACKING)

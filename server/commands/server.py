@@ -1,0 +1,263 @@
+"""The server as a whole: INFO, TIME, ROLE, SHUTDOWN, and what is asked of every Redis.
+
+Commands about things that do not exist here say so: SAVE and its kin refuse (there
+is no persistence: what is cached is in the database, what is not would be lost), and
+of replication there is only the truth that this is a master without replicas.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from antecache.server import errors
+from antecache.server.command import Argv, ClientView, command, container, every
+from antecache.server.commands.arguments import integer
+from antecache.server.commands.texts import shown
+from antecache.server.encode import OK, Encoded, Verbatim
+from antecache.server.errors import ClientError
+from antecache.server.info import render
+from antecache.server.version import REDIS_VERSION, antecache_version
+
+ADMIN = "admin noscript loading stale"
+NO_DEBUG = (
+    'ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you '
+    "can run it from a local connection, otherwise you need to set this option in the "
+    "configuration file, and then restart the server."
+)
+NO_PERSISTENCE = "ERR this server has no persistence: nothing can be saved to disk"
+
+
+@command(
+    "info",
+    -1,
+    flags="loading stale",
+    group="server",
+    categories="dangerous",
+    summary="Returns information and statistics about the server.",
+)
+def info(client: ClientView, argv: Argv) -> Any:
+    """INFO [section ...]."""
+    sections = [name.decode("utf-8", "replace").lower() for name in argv[1:]]
+    return Verbatim(render(client.server, sections))
+
+
+@command(
+    "time",
+    1,
+    flags="loading stale fast",
+    group="server",
+    since="2.6.0",
+    summary="Returns the server time.",
+)
+def time_(client: ClientView, argv: Argv) -> list[bytes]:
+    """Unix seconds and the microseconds in this second."""
+    seconds, microseconds = divmod(time.time_ns() // 1000, 1_000_000)
+    return [b"%d" % seconds, b"%d" % microseconds]
+
+
+@command(
+    "role",
+    1,
+    flags="noscript loading stale fast",
+    group="server",
+    since="2.8.12",
+    categories="admin dangerous",
+    summary="Returns the replication role.",
+)
+def role(client: ClientView, argv: Argv) -> list[Any]:
+    """A master at offset 0 without replicas."""
+    return [b"master", 0, []]
+
+
+@command(
+    "lolwut",
+    -1,
+    flags="fast",
+    group="server",
+    since="5.0.0",
+    summary="Displays computer art and the Redis version",
+)
+def lolwut(client: ClientView, argv: Argv) -> Any:
+    """Which server this is, without the art."""
+    text = f"Redis ver. {REDIS_VERSION} (antecache {antecache_version()})\n"
+    return Verbatim(text.encode())
+
+
+@command(
+    "lastsave",
+    1,
+    flags="loading stale fast",
+    group="server",
+    categories="admin dangerous",
+    summary="Returns the Unix timestamp of the last successful save to disk.",
+)
+def lastsave(client: ClientView, argv: Argv) -> int:
+    """When the server started: as in Redis, before anything was saved."""
+    return int(client.server.started)
+
+
+@command(
+    "save",
+    1,
+    flags="admin noscript no_async_loading no_multi",
+    group="server",
+    complexity="O(N) where N is the total number of keys in all databases",
+    summary="Synchronously saves the database(s) to disk.",
+)
+def save(client: ClientView, argv: Argv) -> Any:
+    """Refused."""
+    raise ClientError(NO_PERSISTENCE)
+
+
+@command(
+    "bgsave",
+    -1,
+    flags="admin noscript no_async_loading",
+    group="server",
+    summary="Asynchronously saves the database(s) to disk.",
+)
+def bgsave(client: ClientView, argv: Argv) -> Any:
+    """Refused."""
+    if len(argv) > 2 or (len(argv) == 2 and argv[1].lower() != b"schedule"):
+        raise ClientError(errors.SYNTAX)
+    raise ClientError(NO_PERSISTENCE)
+
+
+@command(
+    "bgrewriteaof",
+    1,
+    flags="admin noscript no_async_loading",
+    group="server",
+    summary="Asynchronously rewrites the append-only file to disk.",
+)
+def bgrewriteaof(client: ClientView, argv: Argv) -> Any:
+    """Refused."""
+    raise ClientError(NO_PERSISTENCE)
+
+
+@command(
+    "shutdown",
+    -1,
+    flags="admin noscript loading stale no_multi allow_busy",
+    group="server",
+    complexity="O(N) when saving, where N is the total number of keys in all databases when saving "
+    "data, otherwise O(1)",
+    summary="Synchronously saves the database(s) to disk and shuts down the Redis server.",
+)
+def shutdown(client: ClientView, argv: Argv) -> Any:
+    """SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]; the connection closes without a reply."""
+    options = [option.lower() for option in argv[1:]]
+    unknown = set(options) - {b"nosave", b"save", b"now", b"force", b"abort"}
+    if unknown or {b"save", b"nosave"} <= set(options):
+        raise ClientError(errors.SYNTAX)
+    if b"abort" in options:
+        if len(options) > 1:
+            raise ClientError(errors.SYNTAX)
+        raise ClientError("ERR No shutdown in progress.")
+    if b"save" in options:
+        raise ClientError(NO_PERSISTENCE)
+    client.closing = True
+    client.server.shutdown()
+    return Encoded(b"")
+
+
+@command(
+    "replicaof",
+    3,
+    flags="admin noscript stale no_async_loading",
+    group="server",
+    since="5.0.0",
+    summary="Configures a server as replica of another, or promotes it to a master.",
+)
+def replicaof(client: ClientView, argv: Argv) -> Any:
+    """NO ONE is what it already is; anything else is refused."""
+    if (argv[1].lower(), argv[2].lower()) != (b"no", b"one"):
+        raise ClientError("ERR this server cannot be a replica")
+    return OK
+
+
+command(
+    "slaveof",
+    3,
+    flags="admin noscript stale no_async_loading",
+    group="server",
+    summary="Sets a Redis server as a replica of another, or promotes it to being a master.",
+)(replicaof)
+
+
+@command(
+    "wait",
+    3,
+    flags="noscript",
+    group="generic",
+    since="3.0.0",
+    summary="Blocks until the asynchronous replication of all preceding write commands sent by "
+    "the connection is completed.",
+)
+def wait(client: ClientView, argv: Argv) -> int:
+    """0 at once: there are no replicas that could acknowledge anything."""
+    integer(argv[1])
+    if integer(argv[2], "ERR timeout is not an integer or out of range") < 0:
+        raise ClientError("ERR timeout is negative")
+    return 0
+
+
+@command(
+    "debug",
+    -2,
+    flags="admin noscript loading stale protected",
+    group="server",
+    complexity="Depends on subcommand.",
+    summary="A container for debugging commands.",
+)
+def debug(client: ClientView, argv: Argv) -> Any:
+    """Never allowed, as in a Redis whose `enable-debug-command` is `no`."""
+    raise ClientError(NO_DEBUG)
+
+
+container(
+    "acl", group="server", since="6.0.0", summary="A container for Access List Control commands."
+)
+
+
+@command(
+    "acl|whoami",
+    2,
+    flags="noscript loading stale",
+    summary="Returns the authenticated username of the current connection.",
+)
+def whoami(client: ClientView, argv: Argv) -> bytes:
+    """`default`, the only user."""
+    return client.user
+
+
+@command(
+    "acl|users",
+    2,
+    flags=ADMIN,
+    complexity="O(N). Where N is the number of configured users.",
+    summary="Lists all ACL users.",
+)
+def users(client: ClientView, argv: Argv) -> list[bytes]:
+    """`default`, the only user."""
+    return [b"default"]
+
+
+@command(
+    "acl|cat",
+    -2,
+    flags="noscript loading stale",
+    summary="Lists the ACL categories, or the commands inside a category.",
+)
+def cat(client: ClientView, argv: Argv) -> list[bytes]:
+    """ACL CAT [category]: from the command table."""
+    if len(argv) > 3:
+        raise ClientError(errors.wrong_arity("acl|cat"))
+    known = dict.fromkeys(category for row in every() for category in row.categories)
+    if len(argv) == 2:
+        return [category.encode() for category in known]
+    wanted = argv[2].lower().decode("utf-8", "replace")
+    if wanted not in known:
+        raise ClientError(f"ERR Unknown category '{shown(argv[2])}'")
+    return [row.full_name.encode() for row in every() if wanted in row.categories]
