@@ -15,6 +15,7 @@ a setting means and which values it takes (`config.py`).
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import sys
@@ -124,18 +125,35 @@ def settings() -> None:
 
 @cli.command()
 def shop(
-    path: Annotated[Path, typer.Argument(help="Where to put the SQLite file.")],
+    target: Annotated[
+        str, typer.Argument(help="An SQLite file to make, or the URL of a database to fill.")
+    ],
     seed: Annotated[int, typer.Option(help="Another seed makes another shop.")] = 1,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    if_absent: Annotated[
+        bool, typer.Option("--if-absent", help="Be content with a shop that is there.")
+    ] = False,
 ) -> None:
     """Make a sample database: an online shop with some 100,000 rows."""
-    from antecache.server.shop import create
+    from antecache.server import shop as sample
 
+    # What is shown of a URL leaves out who logs in, and with which password.
+    shown = target.rpartition("@")[2]
     try:
-        rows = create(path, seed=seed, force=force)
+        if "://" in target:
+            rows = asyncio.run(sample.fill(target, seed=seed))
+        else:
+            rows = sample.create(Path(target), seed=seed, force=force)
+    except FileExistsError as error:
+        if not if_absent:
+            _refuse(f"{shown}: {error.strerror}")
+        typer.echo(f"{shown}: {error.strerror}")
+        return
     except OSError as error:
-        _refuse(f"{path}: {error.strerror}")
-    typer.echo(f"{path}: {sum(rows.values()):,} rows in {len(rows)} tables")
+        _refuse(f"{shown}: {error.strerror or error}")
+    except (ConfigError, BackingError) as error:
+        _refuse(f"{shown}: {error}")
+    typer.echo(f"{shown}: {sum(rows.values()):,} rows in {len(rows)} tables")
 
 
 @cli.command()

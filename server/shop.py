@@ -1,144 +1,123 @@
-"""A sample database: an online shop in SQLite, the same for the same seed.
+"""A sample database: an online shop, the same for the same seed.
 
 Ten minutes with antecache need a database that looks like one: keys that refer
-to keys, decimals, dates, NULLs, a few products that everybody buys and many
-that nobody does, orders that come in sessions. Names are put together from the
-short lists of `shop_words.py`, so that nothing has to be downloaded.
+to keys, decimals, dates, NULLs. `create` makes an SQLite file, which appears
+complete or not at all; `fill` puts the same tables into a database that is
+there already, in one transaction.
 
-The file appears complete or not at all: it is built beside its place, then
-renamed.
-
-What this file does not do: know anything of the cache, or take part in serving.
+What this file does not do: make up the rows (`shop_rows.py`), know anything of
+the cache, or take part in serving.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import errno
 import os
 import random
-from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    Boolean,
-    CheckConstraint,
-    Column,
-    Date,
-    DateTime,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    Numeric,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
-    create_engine,
-)
-from sqlalchemy.exc import DBAPIError
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
 
-from antecache.server import shop_words as words
+from antecache.server.backing.base import BackingError
+from antecache.server.errors import ConfigError
+from antecache.server.shop_rows import tables
 
-SHOP = MetaData()
+#: By scheme, the driver that the SQL backing uses too.
+DRIVERS = {
+    "postgresql": "postgresql+asyncpg",
+    "mysql": "mysql+asyncmy",
+    "mariadb": "mysql+asyncmy",
+}
+
+SHOP = sa.MetaData()
 
 # SQLite keeps a NUMERIC as a float; asdecimal=False says so instead of warning at every row.
-_MONEY = Numeric(10, 2, asdecimal=False)
+_MONEY = sa.Numeric(10, 2, asdecimal=False)
 
 
-def _reference(name: str, table: str, *, nullable: bool = False) -> Column[Any]:
-    return Column(name, ForeignKey(f"{table}.id"), nullable=nullable)
+def _reference(name: str, table: str, *, nullable: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, sa.ForeignKey(f"{table}.id"), nullable=nullable)
 
 
-categories = Table(
+categories = sa.Table(
     "categories",
     SHOP,
-    Column("id", Integer, primary_key=True),
+    sa.Column("id", sa.Integer, primary_key=True),
     _reference("parent_id", "categories", nullable=True),
-    Column("name", String(60), nullable=False),
+    sa.Column("name", sa.String(60), nullable=False),
 )
-products = Table(
+products = sa.Table(
     "products",
     SHOP,
-    Column("id", Integer, primary_key=True),
+    sa.Column("id", sa.Integer, primary_key=True),
     _reference("category_id", "categories"),
-    Column("sku", String(12), nullable=False, unique=True),
-    Column("name", String(120), nullable=False),
-    Column("price", _MONEY, nullable=False),
-    Column("weight_kg", Numeric(6, 3, asdecimal=False)),
-    Column("stock", Integer, nullable=False),
-    Column("description", Text, nullable=False),
-    Column("listed_on", Date, nullable=False),
-    Column("discontinued_on", Date),
+    sa.Column("sku", sa.String(12), nullable=False, unique=True),
+    sa.Column("name", sa.String(120), nullable=False),
+    sa.Column("price", _MONEY, nullable=False),
+    sa.Column("weight_kg", sa.Numeric(6, 3, asdecimal=False)),
+    sa.Column("stock", sa.Integer, nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("listed_on", sa.Date, nullable=False),
+    sa.Column("discontinued_on", sa.Date),
 )
-customers = Table(
+customers = sa.Table(
     "customers",
     SHOP,
-    Column("id", Integer, primary_key=True),
-    Column("name", String(80), nullable=False),
-    Column("email", String(120), nullable=False, unique=True),
-    Column("phone", String(20)),
-    Column("city", String(40), nullable=False),
-    Column("birthday", Date),
-    Column("newsletter", Boolean, nullable=False),
-    Column("joined_at", DateTime, nullable=False),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(80), nullable=False),
+    sa.Column("email", sa.String(120), nullable=False, unique=True),
+    sa.Column("phone", sa.String(20)),
+    sa.Column("city", sa.String(40), nullable=False),
+    sa.Column("birthday", sa.Date),
+    sa.Column("newsletter", sa.Boolean, nullable=False),
+    sa.Column("joined_at", sa.DateTime, nullable=False),
 )
-orders = Table(
+orders = sa.Table(
     "orders",
     SHOP,
-    Column("id", Integer, primary_key=True),
+    sa.Column("id", sa.Integer, primary_key=True),
     _reference("customer_id", "customers"),
-    Column("status", String(10), nullable=False),
-    Column("total", _MONEY, nullable=False),
-    Column("placed_at", DateTime, nullable=False),
-    Column("shipped_at", DateTime),
-    Index("orders_of_a_customer", "customer_id", "placed_at"),
+    sa.Column("status", sa.String(10), nullable=False),
+    sa.Column("total", _MONEY, nullable=False),
+    sa.Column("placed_at", sa.DateTime, nullable=False),
+    sa.Column("shipped_at", sa.DateTime),
+    sa.Index("orders_of_a_customer", "customer_id", "placed_at"),
 )
-order_lines = Table(
+order_lines = sa.Table(
     "order_lines",
     SHOP,
-    Column("id", Integer, primary_key=True),
+    sa.Column("id", sa.Integer, primary_key=True),
     _reference("order_id", "orders"),
     _reference("product_id", "products"),
-    Column("line", Integer, nullable=False),
-    Column("quantity", Integer, nullable=False),
-    Column("price", _MONEY, nullable=False),
-    UniqueConstraint("order_id", "line"),
+    sa.Column("line", sa.Integer, nullable=False),
+    sa.Column("quantity", sa.Integer, nullable=False),
+    sa.Column("price", _MONEY, nullable=False),
+    sa.UniqueConstraint("order_id", "line"),
 )
 # A customer has one cart at most, so its key is the customer's: carts:42 follows customers:42.
-carts = Table(
+carts = sa.Table(
     "carts",
     SHOP,
-    Column("customer_id", ForeignKey("customers.id"), primary_key=True),
+    sa.Column("customer_id", sa.ForeignKey("customers.id"), primary_key=True),
     _reference("product_id", "products"),
-    Column("quantity", Integer, nullable=False),
-    Column("coupon", String(12)),
-    Column("updated_at", DateTime, nullable=False),
+    sa.Column("quantity", sa.Integer, nullable=False),
+    sa.Column("coupon", sa.String(12)),
+    sa.Column("updated_at", sa.DateTime, nullable=False),
 )
-reviews = Table(
+reviews = sa.Table(
     "reviews",
     SHOP,
-    Column("id", Integer, primary_key=True),
+    sa.Column("id", sa.Integer, primary_key=True),
     _reference("product_id", "products"),
     _reference("customer_id", "customers"),
-    Column("stars", Integer, CheckConstraint("stars between 1 and 5"), nullable=False),
-    Column("title", String(60)),
-    Column("body", Text, nullable=False),
-    Column("written_at", DateTime, nullable=False),
-    Index("reviews_of_a_product", "product_id", "written_at"),
+    sa.Column("stars", sa.Integer, sa.CheckConstraint("stars between 1 and 5"), nullable=False),
+    sa.Column("title", sa.String(60)),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("written_at", sa.DateTime, nullable=False),
+    sa.Index("reviews_of_a_product", "product_id", "written_at"),
 )
-
-PRODUCTS = 5_000
-CUSTOMERS = 10_000
-ORDERS = 20_000
-REVIEWS = 8_000
-_OPENED = dt.datetime(2021, 3, 1, 8, 0)
-_TODAY = dt.datetime(2026, 6, 30, 20, 0)  # fixed, so that the same seed makes the same shop
-
-Row = dict[str, Any]
 
 
 def create(path: Path, *, seed: int = 1, force: bool = False) -> dict[str, int]:
@@ -154,7 +133,7 @@ def create(path: Path, *, seed: int = 1, force: bool = False) -> dict[str, int]:
     try:
         rows = _build(building, seed)
         building.replace(path)
-    except DBAPIError as error:
+    except sa.exc.DBAPIError as error:
         raise OSError(errno.EIO, str(error.orig), str(path)) from error
     finally:
         building.unlink(missing_ok=True)
@@ -162,17 +141,13 @@ def create(path: Path, *, seed: int = 1, force: bool = False) -> dict[str, int]:
 
 
 def _build(path: Path, seed: int) -> dict[str, int]:
-    engine = create_engine(f"sqlite:///{path}")
-    rows = {}
+    engine = sa.create_engine(f"sqlite:///{path}")
     try:
         with engine.connect() as connection:
             # A half-built file is thrown away, so nothing is worth a journal.
             connection.exec_driver_sql("pragma journal_mode = off")
             connection.exec_driver_sql("pragma synchronous = off")
-            SHOP.create_all(connection)
-            for table, content in _tables(random.Random(seed)):
-                connection.execute(table.insert(), content)
-                rows[table.name] = len(content)
+            rows = _write(connection, seed)
             connection.exec_driver_sql("analyze")
             connection.commit()
     finally:
@@ -182,159 +157,51 @@ def _build(path: Path, seed: int) -> dict[str, int]:
     return rows
 
 
-def _tables(rng: random.Random) -> Iterator[tuple[Table, list[Row]]]:
-    kinds = _categories()
-    yield categories, kinds
-    goods = [_product(rng, number, kinds) for number in range(1, PRODUCTS + 1)]
-    yield products, goods
-    people = [_customer(rng, number) for number in range(1, CUSTOMERS + 1)]
-    yield customers, people
-    # Who buys, and what is bought, follows a power law over a random order, as in real shops.
-    buyers = rng.sample(people, len(people))
-    wanted = rng.sample(goods, len(goods))
-    placed = sorted(_moment(rng, _OPENED) for _ in range(ORDERS))
-    sold, lines = [], []
-    line_ids = count(1)
-    for number, moment in enumerate(placed, start=1):
-        order, parts = _order(rng, number, moment, _skewed(rng, buyers), wanted, line_ids)
-        sold.append(order)
-        lines += parts
-    yield orders, sold
-    yield order_lines, lines
-    yield carts, [_cart(rng, person, wanted) for person in people if rng.random() < 0.6]
-    yield reviews, _reviews(rng, buyers, wanted)
+async def fill(url: str, *, seed: int = 1) -> dict[str, int]:
+    """Make the shop's tables in the database at `url` and return the rows of each.
+
+    Raises FileExistsError when one of the tables is there, ConfigError when the
+    URL or its driver cannot be used, BackingError when the database fails.
+    """
+    driver = DRIVERS.get(url.partition(":")[0], "")
+    if not driver:
+        raise ConfigError(f"no shop can be made in '{url.partition(':')[0]}:' databases")
+    try:
+        engine = create_async_engine(sa.make_url(url).set(drivername=driver))
+    except (sa.exc.ArgumentError, ModuleNotFoundError) as error:
+        raise ConfigError(f"{error} (pip install 'antecache[postgresql,mysql]')") from None
+    try:
+        async with engine.begin() as connection:
+            return await connection.run_sync(_fill, seed)
+    except sa.exc.DBAPIError as error:
+        raise BackingError(str(error.orig)) from error
+    except OSError as error:
+        if isinstance(error, FileExistsError):
+            raise
+        raise BackingError(str(error)) from error
+    finally:
+        await engine.dispose()
 
 
-def _skewed(rng: random.Random, things: list[Row]) -> Row:
-    return things[int(len(things) * rng.random() ** 3)]
-
-
-def _moment(rng: random.Random, since: dt.datetime) -> dt.datetime:
-    """A moment between `since` and today, more often late than early: the shop grows."""
-    seconds = int((_TODAY - since).total_seconds() * rng.random() ** 0.6)
-    return since + dt.timedelta(seconds=seconds)
-
-
-def _categories() -> list[Row]:
-    rows: list[Row] = []
-    for department, sections in words.DEPARTMENTS.items():
-        parent = len(rows) + 1
-        rows.append({"id": parent, "parent_id": None, "name": department})
-        for thing in sections.split():
-            section = f"{thing.replace('_', ' ')}s".capitalize()
-            rows.append({"id": len(rows) + 1, "parent_id": parent, "name": section})
+def _fill(connection: sa.Connection, seed: int) -> dict[str, int]:
+    there = set(sa.inspect(connection).get_table_names()) & set(SHOP.tables)
+    if there:
+        raise FileExistsError(errno.EEXIST, f"has a table {min(there)} already")
+    rows = _write(connection, seed)
+    if connection.dialect.name == "postgresql":
+        # The ids were given, so the sequences behind them still stand at the start.
+        for table in SHOP.tables.values():
+            if "id" in table.c:
+                top = sa.select(sa.func.max(table.c.id)).scalar_subquery()
+                name = sa.func.pg_get_serial_sequence(table.name, "id")
+                connection.execute(sa.select(sa.func.setval(name, top)))
     return rows
 
 
-def _product(rng: random.Random, number: int, kinds: list[Row]) -> Row:
-    kind = rng.choice([kind for kind in kinds if kind["parent_id"]])
-    thing = kind["name"].removesuffix("s").lower()
-    look = f"{rng.choice(words.ADJECTIVES)} {rng.choice(words.MATERIALS)}".capitalize()
-    listed = _moment(rng, _OPENED).date()
-    gone = rng.random() < 0.08
-    return {
-        "id": number,
-        "category_id": kind["id"],
-        "sku": f"{kind['name'][:3].upper()}-{number:06d}",
-        "name": f"{look} {thing} {rng.choice(words.SERIES)}",
-        "price": round(rng.lognormvariate(3.2, 0.9), 2),
-        "weight_kg": None if rng.random() < 0.15 else round(rng.lognormvariate(-0.5, 1.0), 3),
-        "stock": 0 if gone else int(rng.paretovariate(0.8)),
-        "description": " ".join(rng.choice(words.SENTENCES) for _ in range(rng.randint(1, 5))),
-        "listed_on": listed,
-        "discontinued_on": _moment(rng, dt.datetime.combine(listed, dt.time())).date()
-        if gone
-        else None,
-    }
-
-
-def _customer(rng: random.Random, number: int) -> Row:
-    first, last = rng.choice(words.FIRST_NAMES), rng.choice(words.LAST_NAMES)
-    born = dt.date(1940, 1, 1) + dt.timedelta(days=rng.randrange(66 * 365))
-    return {
-        "id": number,
-        "name": f"{first} {last}",
-        # example.com and its like are reserved for documentation (RFC 2606).
-        "email": f"{_plain(first)}.{_plain(last)}{number}@{rng.choice(words.MAIL_DOMAINS)}",
-        "phone": None if rng.random() < 0.3 else f"+1 555 01{rng.randrange(100):02d}",
-        "city": rng.choice(words.CITIES),
-        "birthday": None if rng.random() < 0.25 else born,
-        "newsletter": rng.random() < 0.4,
-        "joined_at": _moment(rng, _OPENED),
-    }
-
-
-def _plain(name: str) -> str:
-    return name.lower().translate(str.maketrans("ëéøłöüçáåñíïó'", "eeoloucaaniio-"))
-
-
-def _order(
-    rng: random.Random,
-    number: int,
-    placed: dt.datetime,
-    buyer: Row,
-    wanted: list[Row],
-    line_ids: Iterator[int],
-) -> tuple[Row, list[Row]]:
-    cents = 0
-    lines = []
-    for line in range(1, min(1 + int(rng.expovariate(0.5)), 12) + 1):
-        product = _skewed(rng, wanted)
-        quantity = rng.choice((1, 1, 1, 2, 2, 3, 6))
-        cents += quantity * round(product["price"] * 100)
-        lines.append(
-            {
-                "id": next(line_ids),
-                "order_id": number,
-                "product_id": product["id"],
-                "line": line,
-                "quantity": quantity,
-                "price": product["price"],
-            }
-        )
-    age = _TODAY - placed
-    if rng.random() < 0.04:
-        status, shipped = "cancelled", None
-    elif age < dt.timedelta(days=2):
-        status, shipped = "open", None
-    else:
-        status = "shipped" if age < dt.timedelta(days=7) else "delivered"
-        shipped = placed + dt.timedelta(minutes=rng.randrange(90, 2 * 24 * 60))
-    order = {
-        "id": number,
-        "customer_id": buyer["id"],
-        "status": status,
-        "total": cents / 100,
-        "placed_at": placed,
-        "shipped_at": shipped,
-    }
-    return order, lines
-
-
-def _cart(rng: random.Random, person: Row, wanted: list[Row]) -> Row:
-    return {
-        "customer_id": person["id"],
-        "product_id": _skewed(rng, wanted)["id"],
-        "quantity": rng.randint(1, 3),
-        "coupon": f"SAVE{rng.choice((5, 10, 20))}" if rng.random() < 0.2 else None,
-        "updated_at": _moment(rng, person["joined_at"]),
-    }
-
-
-def _reviews(rng: random.Random, buyers: list[Row], wanted: list[Row]) -> list[Row]:
-    rows = []
-    for number, moment in enumerate(sorted(_moment(rng, _OPENED) for _ in range(REVIEWS)), 1):
-        stars = rng.choices((1, 2, 3, 4, 5), (6, 4, 10, 30, 50))[0]
-        remarks = words.PRAISE if stars > 3 else words.COMPLAINTS
-        rows.append(
-            {
-                "id": number,
-                "product_id": _skewed(rng, wanted)["id"],
-                "customer_id": _skewed(rng, buyers)["id"],
-                "stars": stars,
-                "title": None if rng.random() < 0.35 else rng.choice(remarks),
-                "body": " ".join(rng.choice(remarks) for _ in range(rng.randint(1, 4))),
-                "written_at": moment,
-            }
-        )
+def _write(connection: sa.Connection, seed: int) -> dict[str, int]:
+    SHOP.create_all(connection)
+    rows = {}
+    for name, content in tables(random.Random(seed)):
+        connection.execute(SHOP.tables[name].insert(), content)
+        rows[name] = len(content)
     return rows
