@@ -141,16 +141,16 @@ def encode(reply: Any, protocol: int, out: list[bytes]) -> None:
 def double(value: float) -> bytes:
     """A double as Redis 7.2 and later write it (`d2string` in its util.c).
 
-    Integers below 2**62 in full, otherwise the shortest digits that read back as the
+    Integers up to 2**62 in full, otherwise the shortest digits that read back as the
     same double, laid out as its fpconv_dtoa does: `0.1`, `1e+21`, `1e-7`, `1.5e-6`,
-    `inf`, `-inf`, `nan`, `-0`. Redis up to 7.0 wrote `%.17g`: the same numbers, in
-    longer texts (`0.10000000000000001`).
+    `inf`, `-inf`, `nan`, `-0`. (fpconv_dtoa misses the shortest digits for one double
+    in 600; Redis up to 7.0 wrote `%.17g`, `0.10000000000000001`. All read back alike.)
     """
     if value != value:
         return b"nan"
     if value in (math.inf, -math.inf):
         return b"inf" if value > 0 else b"-inf"
-    if value.is_integer() and abs(value) < 2**62:
+    if value.is_integer() and abs(value) <= 2**62:
         return b"-0" if value == 0 and math.copysign(1.0, value) < 0 else b"%d" % int(value)
     # repr() is the shortest text that reads back; only its layout is Python's own.
     mantissa, _, exponent = repr(abs(value)).partition("e")
