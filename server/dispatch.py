@@ -25,9 +25,10 @@ from antecache.server import command as table
 from antecache.server import errors
 from antecache.server.accesslog import AccessLog
 from antecache.server.command import Absent, Argv, Command
+from antecache.server.commands.transactions import queue
+from antecache.server.encode import encode
 from antecache.server.errors import ClientError
 from antecache.server.loader import Loader, Ticket
-from antecache.server.encode import encode
 from antecache.server.stats import Stats
 from antecache.server.store import Resumed, Store
 
@@ -70,7 +71,7 @@ class Dispatch:
     def run(self, session: Any, commands: Sequence[Argv]) -> None:
         """Execute `commands` in order and write their replies; may park the session."""
         store = self._store
-        store.now = time.time_ns() // 1_000_000
+        store.now = session.last_active_ms = time.time_ns() // 1_000_000
         if self.logging and self._access.session != session.log_id:
             self._access.enter(session.log_id)
         out = session.out
@@ -107,10 +108,7 @@ class Dispatch:
                 reply = self._failed(row, error)
             except Exception:
                 reply = self._broken(row)
-            if type(reply) is bytes:
-                out.append(b"$%d\r\n%b\r\n" % (len(reply), reply))
-            else:
-                encode(reply, session.protocol, out)
+            encode(reply, session.protocol, out)
             after = clock()
             elapsed = after - before
             row.calls += 1
@@ -161,8 +159,10 @@ class Dispatch:
             return self._count_error(ClientError(refusal))
         assert row is not None
         if queueing and session.transaction is not None and row.name not in NOT_QUEUED:
-            session.transaction.append(argv)
-            return "QUEUED"
+            try:
+                return queue(session, row, argv)
+            except ClientError as error:
+                return self._count_error(error)
         if row.multi and self._store.owner is not None:
             absent = self._absent(session, row.keys(argv))
             if absent:

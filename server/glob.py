@@ -1,6 +1,6 @@
-"""Glob patterns exactly as Redis matches them (`stringmatchlen` in util.c).
+r"""Glob patterns exactly as Redis matches them (`stringmatchlen` in util.c).
 
-`*` any bytes, `?` one byte, `[a-z]`, `[^a-z]` classes, `\\x` the byte x itself; an
+`*` any bytes, `?` one byte, `[a-z]`, `[^a-z]` classes, `\x` the byte x itself; an
 unterminated class ends with the pattern, a range may be written backwards, and
 its bounds compare as signed chars. A pattern is translated once to a regular
 expression in which everything up to the last `*` is an atomic group: in a glob

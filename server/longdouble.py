@@ -22,6 +22,7 @@ LOWEST = -16445  # the exponent of the least significant bit of a denormal
 MAX_TEXT = 5 * 1024  # MAX_LONG_DOUBLE_CHARS: longer texts are refused unread
 PIECE = 4000  # digits converted at a time; Python refuses more than 4300
 FRACTION_DIGITS = 17
+_PIECE = int(10**PIECE)
 
 
 class Number(NamedTuple):
@@ -140,18 +141,17 @@ def _shift_right(magnitude: int, bits: int) -> int:
     kept = magnitude >> bits
     lost = magnitude - (kept << bits)
     half = 1 << (bits - 1)
-    return kept + (lost > half or (lost == half and kept & 1))
+    return kept + 1 if lost > half or (lost == half and kept & 1) else kept
 
 
 def _int_of(digits: bytes) -> int:
     if len(digits) <= PIECE:
         return int(digits or b"0")
-    head, tail = digits[:-PIECE], digits[-PIECE:]
-    return _int_of(head) * 10**PIECE + int(tail)
+    return _int_of(digits[:-PIECE]) * _PIECE + int(digits[-PIECE:])
 
 
 def _digits_of(number: int) -> bytes:
-    if number < 10**PIECE:
+    if number < _PIECE:
         return b"%d" % number
-    head, tail = divmod(number, 10**PIECE)
+    head, tail = divmod(number, _PIECE)
     return _digits_of(head) + (b"%0*d" % (PIECE, tail))

@@ -54,9 +54,7 @@ def symmetric(text: bytes) -> int:
     """An integer whose opposite fits 64 bits too (counts that may be negative)."""
     number = integer(text)
     if number == INT_MIN:
-        raise ClientError(
-            f"ERR value is out of range, value must between {-INT_MAX} and {INT_MAX}"
-        )
+        raise ClientError(f"ERR value is out of range, value must between {-INT_MAX} and {INT_MAX}")
     return number
 
 

@@ -102,9 +102,7 @@ def _conditions(argv: Argv) -> set[bytes]:
             raise ClientError(f"ERR Unsupported option {text}")
         given.add(option)
     if b"NX" in given and len(given) > 1:
-        raise ClientError(
-            "ERR NX and XX, GT or LT options at the same time are not compatible"
-        )
+        raise ClientError("ERR NX and XX, GT or LT options at the same time are not compatible")
     if given >= {b"GT", b"LT"}:
         raise ClientError("ERR GT and LT options at the same time are not compatible")
     return given

@@ -31,23 +31,6 @@ SAME_OBJECT = "ERR source and destination objects are the same"
 
 
 @command(
-    "del",
-    -2,
-    flags="write",
-    keys=ALL_KEYS,
-    complexity="O(N) where N is the number of keys that will be removed.",
-    summary="Deletes one or more keys.",
-)
-def del_(client: ClientView, argv: Argv) -> int:
-    """DEL key [key ...]."""
-    delete = client.db.delete
-    removed = 0
-    for key in argv[1:]:
-        removed += delete(key)
-    return removed
-
-
-@command(
     "unlink",
     -2,
     flags="write fast",
@@ -56,23 +39,22 @@ def del_(client: ClientView, argv: Argv) -> int:
     complexity="O(1) for each key removed.",
     summary="Asynchronously deletes one or more keys.",
 )
-def unlink(client: ClientView, argv: Argv) -> int:
-    """UNLINK key [key ...]: DEL; Python frees a value when its last user drops it."""
-    return del_(client, argv)
-
-
 @command(
-    "exists",
+    "del",
     -2,
-    flags="readonly fast",
+    flags="write",
     keys=ALL_KEYS,
-    complexity="O(N) where N is the number of keys to check.",
-    summary="Determines whether one or more keys exist.",
+    complexity="O(N) where N is the number of keys that will be removed.",
+    summary="Deletes one or more keys.",
 )
-def exists(client: ClientView, argv: Argv) -> int:
-    """EXISTS key [key ...]; a key named twice counts twice."""
-    read = client.db.read
-    return sum(read(key) is not None for key in argv[1:])
+def del_(client: ClientView, argv: Argv) -> int:
+    """DEL and UNLINK key [key ...]; Python frees a value when its last user drops it."""
+    db = client.db
+    removed = 0
+    for key in argv[1:]:
+        if db.delete(key):
+            removed += 1
+    return removed
 
 
 @command(
@@ -85,9 +67,22 @@ def exists(client: ClientView, argv: Argv) -> int:
     summary="Returns the number of existing keys out of those specified "
     "after updating the time they were last accessed.",
 )
-def touch(client: ClientView, argv: Argv) -> int:
-    """TOUCH key [key ...]."""
-    return exists(client, argv)
+@command(
+    "exists",
+    -2,
+    flags="readonly fast",
+    keys=ALL_KEYS,
+    complexity="O(N) where N is the number of keys to check.",
+    summary="Determines whether one or more keys exist.",
+)
+def exists(client: ClientView, argv: Argv) -> int:
+    """EXISTS and TOUCH key [key ...]; a key named twice counts twice."""
+    db = client.db
+    found = 0
+    for key in argv[1:]:
+        if db.read(key) is not None:
+            found += 1
+    return found
 
 
 @command(

@@ -29,8 +29,7 @@ def keys(client: ClientView, argv: Argv) -> list[bytes]:
     """KEYS pattern."""
     if argv[1] == MATCHES_ALL:
         return list(client.db.keys())
-    fits = matcher(argv[1])
-    return [key for key in client.db.keys() if fits(key)]
+    return list(filter(matcher(argv[1]), client.db.keys()))
 
 
 @command(

@@ -56,9 +56,7 @@ def lcs(client: ClientView, argv: Argv) -> bytes | int | dict[str, object]:
             raise ClientError(SYNTAX)
         at += 1
     if length_only and indexes:
-        raise ClientError(
-            "ERR If you want both the length and indexes, please just use IDX."
-        )
+        raise ClientError("ERR If you want both the length and indexes, please just use IDX.")
     if 4 * (len(left) + 1) * (len(right) + 1) > client.server.config.proto_max_bulk_len:
         raise ClientError(
             "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len"

@@ -71,7 +71,7 @@ def _json(client: ClientView, entry: Entry, row: Row) -> bytes:
     if row.rendered:
         return row.json()
     text = row.json()
-    client.db.store.resized(entry, sizes.of_entry(entry.key, row))
+    client.db.recharge(entry)
     return text
 
 
@@ -87,12 +87,13 @@ def string_of(entry: Entry | None) -> bytes | None:
 
 def replace(client: ClientView, entry: Entry, value: bytes) -> None:
     """A string that was just looked up gets a new value and keeps its deadline."""
+    old = entry.value
     entry.value = value
-    cost = sizes.of_string(entry.key, value)
-    if cost == entry.size:
+    if len(old) == len(value):
         client.db.changed(entry)
     else:
-        client.db.grew(entry, cost - entry.size)
+        key = entry.key
+        client.db.grew(entry, sizes.of_string(key, value) - sizes.of_string(key, old))
 
 
 @command(

@@ -61,12 +61,13 @@ class Database:
         store.record(entry.key)
         return entry
 
-    def _missing(self, key: bytes) -> None:
+    def _missing(self, key: bytes) -> Entry | None:
         store = self.store
         if self.index == 0 and self.loads and store.must_load(key):
             raise Absent((key,))
         store.misses += 1
         store.record_miss(key)
+        return None
 
     def modify(self, key: bytes) -> Entry | None:
         """The entry a command is about to change, or None; raises `Absent` as `read` does."""
@@ -169,7 +170,8 @@ class Database:
         if not isinstance(value, dict):
             value = entry.value = value.fields()
             self.recharge(entry)
-        return value
+        fields: dict[bytes, bytes] = value
+        return fields
 
     def recharge(self, entry: Entry) -> None:
         """The value of `entry` takes another amount of memory, though no client changed it."""

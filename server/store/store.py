@@ -291,7 +291,7 @@ class Store:
         one, two = self.databases[first], self.databases[second]
         one.shards, two.shards = two.shards, one.shards
         one.dicts, two.dicts = two.dicts, one.dicts
-        entries = []
+        entries: list[Entry] = []
         for database in (one, two):
             for shard in database.shards:
                 shard.db = database.index
