@@ -14,7 +14,7 @@ dropped, or are swept when they outnumber the residents.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from heapq import heapify, heappop, heapreplace, heappush
+from heapq import heapify, heappop, heappush, heapreplace
 from typing import ClassVar
 
 from antecache.policies.base import Node, Policy

@@ -70,7 +70,7 @@ class LIRS(Policy):
         if not self._low.count:
             return True
         age = (self._uses - payload) & WRAP
-        return age < self._uses - self._low.head.next.state
+        return bool(age < self._uses - self._low.head.next.state)
 
     def _demote(self) -> None:
         """Turn the least recent LIR nodes into HIR until the LIR nodes fit their share."""

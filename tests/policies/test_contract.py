@@ -11,10 +11,11 @@ import random
 from collections.abc import Callable
 
 import pytest
-from antecache.policies.base import Node, Policy
-from antecache.policies.registry import find, names
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from antecache.policies.base import Node, Policy
+from antecache.policies.registry import find, names
 
 EVERY = names()
 EVICTING = [name for name in EVERY if find(name).evicts]

@@ -6,11 +6,12 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from antecache.policies import registry
 from antecache.policies.base import Policy
 from antecache.policies.registry import Choice, find, names, parse_maxmemory_policy, redis_name
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def test_every_name_is_found() -> None:
@@ -22,7 +23,7 @@ def test_every_name_is_found() -> None:
 
 
 def test_an_unknown_name_lists_the_known() -> None:
-    with pytest.raises(ValueError, match="known: .*lru"):
+    with pytest.raises(ValueError, match=r"known: .*lru"):
         find("belady")
     for text in ("belady", "allkeys-belady", "some-lru", "", "allkeys-", "volatile-noeviction"):
         with pytest.raises(ValueError, match=r"known: .*s3fifo"):
