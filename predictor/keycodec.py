@@ -30,6 +30,7 @@ the text of a key that nothing refers to.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from antecache.predictor.texts import Texts
@@ -44,9 +45,10 @@ _MAX_WIDE = 2
 TEXT_LIMIT = 1 << 32
 
 #: estimated bytes of one template with its dictionary entries
-TEMPLATE_BYTES = 400
+TEMPLATE_BYTES = 350
 _SHAPE_BYTES, _KEY_BYTES = 400, 64
 _FIELD = re.compile(rb"(?<![0-9A-Za-z])([0-9a-f]+)(?![0-9A-Za-z])")
+_NUMBER = re.compile(rb"%d|%0[0-9]+x")
 _TRAILING = re.compile(rb"([0-9]+)\Z")
 #: different keys of a shape before its varying fields are decided: one field, several
 _EVIDENCE_ONE, _EVIDENCE_MANY = 3, 8
@@ -69,19 +71,19 @@ class Template:
     form    bytes format that takes the number, or both
     name    the text with `*` for each number
     digits  hex digits, 0 for decimal
+    other   a template of the same form and another width, or None
     """
 
-    __slots__ = ("base", "bits", "digits", "form", "name", "pieces", "split")
+    __slots__ = ("base", "bits", "digits", "form", "name", "other", "split")
 
-    def __init__(self, pieces: tuple[bytes, ...], digits: int, bits: int, split: int) -> None:
-        self.pieces = pieces
+    def __init__(self, form: bytes, digits: int, bits: int, split: int) -> None:
+        self.form = form
         self.digits = digits
         self.bits = bits
         self.split = split
         self.base = 0
-        field = b"%%0%dx" % digits if digits else b"%d"
-        self.form = field.join(piece.replace(b"%", b"%%") for piece in pieces)
-        self.name = b"*".join(pieces).decode("utf-8", "backslashreplace")
+        self.other: Template | None = None
+        self.name = b"*".join(_pieces(form)).decode("utf-8", "backslashreplace")
 
 
 class _Shape:
@@ -107,7 +109,8 @@ class Codec:
         self._narrow: list[Template] = []
         self._middle: list[Template] = []
         self._wide: list[Template] = []
-        self._known: dict[tuple[Any, ...], Template] = {}
+        self._known: dict[bytes, Template] = {}  # by form; `other` leads to the next
+        self._templates = 0
         self._shapes: dict[bytes, _Shape] = {}
         self._pending: list[bytes] = []
         self._overhead = 0  # bytes of templates and shapes
@@ -204,9 +207,13 @@ class Codec:
         parts = _split(key)
         if len(parts) == 1 or len(parts) > 17:
             return -1
+        if first_long := next((f for f in parts[1::2] if len(f) >= 8 and f.isdigit()), b""):
+            found = self._as_known_hex(key, parts, first_long)
+            if found >= 0:
+                return found
         known = self._shapes.get(_shape_of(parts))
         if known is None or known.seen is not None:
-            if not learn or len(self._known) >= self.max_templates:
+            if not learn or self._templates >= self.max_templates:
                 return -1
             known = self._study(parts, key)
             if known is None:
@@ -214,16 +221,23 @@ class Codec:
         template, number = self._choose(parts, known, learn)
         if template is None:
             return -1
-        if not template.split and b"".join(template.pieces) == around:
-            head, tail = template.pieces
-            if (head.count(b":") == 1 and head.endswith(b":") and tail[:1] in (b"", b":")) or (
-                not around
-            ):
+        pieces = _pieces(template.form)
+        if len(pieces) == 2 and b"".join(pieces) == around:
+            head, tail = pieces
+            if not around or (head.find(b":") == len(head) - 1 and tail[:1] in (b"", b":")):
                 if template.digits:
                     self._hexes.setdefault(around, template)
                 elif template.bits == _NARROW:
                     self._integers[around] = template.base
         return template.base + number
+
+    def _as_known_hex(self, key: bytes, parts: list[bytes], field: bytes) -> int:
+        """The code of a key whose long number is hex that has no letter by chance, or -1."""
+        digits = len(field)
+        at = parts.index(field, 1)
+        pieces = b"".join(parts[:at]), b"".join(parts[at + 1 :])
+        template = self._known.get(_form(pieces, digits)) if digits <= 12 else None
+        return template.base + int(field, 16) if template is not None else -1
 
     def _study(self, parts: list[bytes], key: bytes) -> _Shape | None:
         """Count a key towards deciding its shape; the shape once it is decided."""
@@ -290,9 +304,11 @@ class Codec:
             pieces.append(b"".join(parts[at:field]))
             at = field + 1
         pieces.append(b"".join(parts[at:]))
-        identity = (*pieces, digits, bits, split)
-        template = self._known.get(identity)
-        if template is not None or not learn or len(self._known) >= self.max_templates:
+        form = _form(pieces, digits)
+        first = template = self._known.get(form)
+        while template is not None and (template.bits != bits or template.split != split):
+            template = template.other
+        if template is not None or not learn or self._templates >= self.max_templates:
             return template
         if shape.templates >= _FLIP and len(shape.fields) == 1 and not digits:
             integers = [at for at in range(1, len(parts), 2) if not _hex_digits(parts[at])]
@@ -302,28 +318,33 @@ class Codec:
                 shape.templates = 0
                 self._integers.clear()
                 return None  # this key is kept as text once
-        made = Template(tuple(pieces), digits, bits, split)
+        made = Template(form, digits, bits, split)
         if not self._number(made):
             return None
-        self._known[identity] = made
+        made.other = first
+        self._known[form] = made
         self._overhead += TEMPLATE_BYTES
         shape.templates += 1
         return made
 
     def _number(self, template: Template) -> bool:
         """Give a new template its place in the code space; False when its class is full."""
+        self._templates += 1
         if template.bits == _NARROW:
             if len(self._narrow) >= 65535:
+                self._templates -= 1
                 return False
             self._narrow.append(template)
             template.base = len(self._narrow) << 32
         elif template.bits == _MIDDLE:
             if len(self._middle) >= _MAX_MIDDLE:
+                self._templates -= 1
                 return False
             template.base = _MIDDLE_BASE | len(self._middle) << 40
             self._middle.append(template)
         else:
             if len(self._wide) >= _MAX_WIDE:
+                self._templates -= 1
                 return False
             template.base = _WIDE_BASE | len(self._wide) << 48
             self._wide.append(template)
@@ -336,7 +357,7 @@ class Codec:
         texts, refs = self.texts.dump()
         return {
             "templates": [
-                [list(t.pieces), t.digits, t.bits, t.split]
+                [t.form, t.digits, t.bits, t.split]
                 for t in (*self._narrow, *self._middle, *self._wide)
             ],
             "shapes": [
@@ -352,15 +373,17 @@ class Codec:
     def load(cls, state: dict[str, Any], max_templates: int = 1024) -> Codec:
         """The codec that `dump` described. Raises ValueError or KeyError for other data."""
         made = cls(max_templates)
-        for pieces, digits, bits, split in state["templates"]:
+        for form, digits, bits, split in state["templates"]:
             if bits not in (_NARROW, _MIDDLE, _WIDE) or not 0 <= digits <= 12 or split > 28:
                 raise ValueError("a template of an unknown form")
-            if len(pieces) != (3 if split else 2):
-                raise ValueError("a template with the wrong number of pieces")
-            template = Template(tuple(pieces), digits, bits, split)
+            template = Template(form, digits, bits, split)
+            pieces = _pieces(form)
+            if len(pieces) != (3 if split else 2) or _form(pieces, digits) != form:
+                raise ValueError("a template of another form than its numbers")
             if not made._number(template):
                 raise ValueError("too many templates")
-            made._known[(*pieces, digits, bits, split)] = template
+            template.other = made._known.get(form)
+            made._known[form] = template
             made._overhead += TEMPLATE_BYTES
         for shape, fields, templates in state["shapes"]:
             known = made._shapes[shape] = _Shape()
@@ -370,6 +393,18 @@ class Codec:
                 raise ValueError("a shape without a varying field")
         made.texts = Texts.load(state["texts"], state["refs"])
         return made
+
+
+def _form(pieces: Iterable[bytes], digits: int) -> bytes:
+    """The bytes format of a template: its text, escaped, around its numbers."""
+    field = b"%%0%dx" % digits if digits else b"%d"
+    return field.join([piece.replace(b"%", b"%%") for piece in pieces])
+
+
+def _pieces(form: bytes) -> list[bytes]:
+    """The text of a template around its numbers."""
+    # no packed key has a zero byte
+    return [piece.replace(b"\0", b"%") for piece in _NUMBER.split(form.replace(b"%%", b"\0"))]
 
 
 def _weight(seen: set[bytes] | None) -> int:

@@ -268,7 +268,7 @@ def _verify(ring: Ring, codec: Codec) -> None:
 
 def _templates_for(budget: int) -> int:
     """How many templates may be learned: at most an eighth of the budget."""
-    return max(0, min(1024, budget // 8 // 400))
+    return max(0, min(1024, budget // 8 // 350))
 
 
 def _by_score(candidate: Candidate) -> float:
