@@ -67,7 +67,8 @@ class BoundQuery(ABC):
     @abstractmethod
     def many(self, keys: Sequence[Values]) -> tuple[str, Sequence[Any]]:
         """The statement for many keys: rows start with the key's number, from 0, in any order
-        of the numbers, and in the query's order among those of one number."""
+        of the numbers, and in the query's order among those of one number.
+        """
 
 
 class BoundTable(ABC):
@@ -212,7 +213,8 @@ def one_line(error: BaseException, url: sa.URL) -> str:
         told = error.orig
     while told.__cause__ is not None and isinstance(error, sa.exc.DBAPIError):
         told = told.__cause__  # SQLAlchemy's emulated DBAPI error hides the driver's own
-    lines = str(told).strip().splitlines()
+    words = told.args[1] if len(told.args) == 2 and isinstance(told.args[0], int) else told
+    lines = str(words).strip().splitlines()  # (number, text): asyncmy, and OSError
     text = lines[0] if lines else type(told).__name__
     for secret in filter(None, {url.password, url.render_as_string(hide_password=False)}):
         text = text.replace(str(secret), "***")

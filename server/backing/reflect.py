@@ -39,6 +39,7 @@ class Column:
     binary    whether it holds bytes
     required  whether a new row must give it: NOT NULL, and no default
     computed  whether it cannot be written
+    as_text   whether it is read as the database's own text of it
     decode    applied to values that are not NULL; None where the driver's values are right
     """
 
@@ -50,6 +51,7 @@ class Column:
     binary: bool = False
     required: bool = False
     computed: bool = False
+    as_text: bool = False
     decode: Callable[[Any], Any] | None = None
 
 
