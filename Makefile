@@ -15,7 +15,7 @@ FIND_PYTHON := for name in python3.11 python3.12 python3.13 python3.14 python3 p
 	&& { command -v "$$name"; break; }; done
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format image-test clean
+.PHONY: help run test check format bench-hotpath bench-replay image-test clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | \
@@ -41,6 +41,12 @@ check: .venv/.installed-dev $(LINK) ## format, lint, types, layers, the project'
 format: .venv/.installed-dev ## rewrite the files as `make check` wants them
 	@$(BIN)/ruff format $(SOURCES)
 	@$(BIN)/ruff check --fix $(SOURCES)
+
+bench-hotpath: .venv/.installed-dev ## what a command costs, beside redis-server
+	@$(BIN)/python tests/bench/hotpath.py $(ARGS)
+
+bench-replay: .venv/.installed-dev ## a recorded trace with and without prediction
+	@$(BIN)/python tests/bench/replay.py $(ARGS)
 
 image-test: .venv/.installed-dev ## build the container image, start it and ask it
 	@$(BIN)/python -m pytest -m image -s tests/image $(ARGS)

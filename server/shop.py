@@ -41,16 +41,19 @@ def _reference(name: str, table: str, *, nullable: bool = False) -> sa.Column[An
     return sa.Column(name, sa.ForeignKey(f"{table}.id"), nullable=nullable)
 
 
-categories = sa.Table(
+def _table(name: str, *columns: sa.schema.SchemaItem) -> sa.Table:
+    # A MariaDB may still make tables that cannot hold every name.
+    return sa.Table(name, SHOP, *columns, mysql_charset="utf8mb4")
+
+
+categories = _table(
     "categories",
-    SHOP,
     sa.Column("id", sa.Integer, primary_key=True),
     _reference("parent_id", "categories", nullable=True),
     sa.Column("name", sa.String(60), nullable=False),
 )
-products = sa.Table(
+products = _table(
     "products",
-    SHOP,
     sa.Column("id", sa.Integer, primary_key=True),
     _reference("category_id", "categories"),
     sa.Column("sku", sa.String(12), nullable=False, unique=True),
@@ -62,9 +65,8 @@ products = sa.Table(
     sa.Column("listed_on", sa.Date, nullable=False),
     sa.Column("discontinued_on", sa.Date),
 )
-customers = sa.Table(
+customers = _table(
     "customers",
-    SHOP,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("name", sa.String(80), nullable=False),
     sa.Column("email", sa.String(120), nullable=False, unique=True),
@@ -74,9 +76,8 @@ customers = sa.Table(
     sa.Column("newsletter", sa.Boolean, nullable=False),
     sa.Column("joined_at", sa.DateTime, nullable=False),
 )
-orders = sa.Table(
+orders = _table(
     "orders",
-    SHOP,
     sa.Column("id", sa.Integer, primary_key=True),
     _reference("customer_id", "customers"),
     sa.Column("status", sa.String(10), nullable=False),
@@ -85,9 +86,8 @@ orders = sa.Table(
     sa.Column("shipped_at", sa.DateTime),
     sa.Index("orders_of_a_customer", "customer_id", "placed_at"),
 )
-order_lines = sa.Table(
+order_lines = _table(
     "order_lines",
-    SHOP,
     sa.Column("id", sa.Integer, primary_key=True),
     _reference("order_id", "orders"),
     _reference("product_id", "products"),
@@ -97,18 +97,16 @@ order_lines = sa.Table(
     sa.UniqueConstraint("order_id", "line"),
 )
 # A customer has one cart at most, so its key is the customer's: carts:42 follows customers:42.
-carts = sa.Table(
+carts = _table(
     "carts",
-    SHOP,
     sa.Column("customer_id", sa.ForeignKey("customers.id"), primary_key=True),
     _reference("product_id", "products"),
     sa.Column("quantity", sa.Integer, nullable=False),
     sa.Column("coupon", sa.String(12)),
     sa.Column("updated_at", sa.DateTime, nullable=False),
 )
-reviews = sa.Table(
+reviews = _table(
     "reviews",
-    SHOP,
     sa.Column("id", sa.Integer, primary_key=True),
     _reference("product_id", "products"),
     _reference("customer_id", "customers"),

@@ -5,14 +5,17 @@ from __future__ import annotations
 import datetime as dt
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, create_engine, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, inspect, make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from antecache.server import shop, shop_rows
+from antecache.server.backing.base import BackingError
+from antecache.server.errors import ConfigError
 
 
 @pytest.fixture(scope="module")
@@ -179,3 +182,46 @@ def test_a_shop_that_fails_half_way_leaves_nothing(
 def test_a_place_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         shop.create(tmp_path / "absent" / "shop.db")
+
+
+@pytest.fixture(params=["postgres_url", "mariadb_url"])
+async def empty_database(request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """URL of a database of this test's own: the shop's tables have the names they have."""
+    url = make_url(request.getfixturevalue(request.param))
+    driver = shop.DRIVERS[url.drivername]
+    engine = create_async_engine(url.set(drivername=driver), isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        await connection.execute(text("create database test_of_the_shop"))
+        yield url.set(database="test_of_the_shop").render_as_string(hide_password=False)
+        await connection.execute(text("drop database test_of_the_shop"))
+    await engine.dispose()
+
+
+async def test_a_database_is_filled_once(empty_database: str, small: None) -> None:
+    rows = await shop.fill(empty_database)
+    assert rows.keys() == shop.SHOP.tables.keys()
+    with pytest.raises(FileExistsError, match="has a table carts already"):
+        await shop.fill(empty_database)
+    url = make_url(empty_database)
+    engine = create_async_engine(url.set(drivername=shop.DRIVERS[url.drivername]))
+    try:
+        async with engine.begin() as connection:
+            for name, expected in rows.items():
+                found = await connection.execute(text(f"select count(*) from {name}"))
+                assert found.scalar_one() == expected
+            # The application may go on to write: new rows get ids that are free.
+            added = {"parent_id": None, "name": "New"}
+            await connection.execute(shop.categories.insert().values(added))
+            newest = await connection.execute(text("select max(id) from categories"))
+            assert newest.scalar_one() == rows["categories"] + 1
+    finally:
+        await engine.dispose()
+
+
+async def test_a_database_that_cannot_be_filled_is_said_to_be_so(unused_tcp_port: int) -> None:
+    with pytest.raises(ConfigError, match="no shop can be made in 'oracle:' databases"):
+        await shop.fill("oracle://host/name")
+    with pytest.raises(BackingError):
+        await shop.fill(f"postgresql://me@127.0.0.1:{unused_tcp_port}/name")
+    with pytest.raises(BackingError):
+        await shop.fill(f"mysql://me@127.0.0.1:{unused_tcp_port}/name")
