@@ -56,65 +56,69 @@ def _root(
         raise typer.Exit
 
 
-@cli.command()
+@cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def serve(
     context: typer.Context,
     config: Annotated[
         Path | None,
         typer.Option(help="TOML file with any of the settings that `antecache settings` prints."),
     ] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")] = None,
     port: Annotated[str | None, typer.Option(help="Port of the Redis protocol [6379].")] = None,
-    metrics_host: Annotated[str | None, typer.Option(help="Address of the metrics page.")] = None,
     metrics_port: Annotated[
         str | None, typer.Option(help="Port of /metrics, 0 for none [9121].")
     ] = None,
     backing: Annotated[
-        str | None,
-        typer.Option(help="Database behind the cache, such as sqlite:///shop.db."),
+        str | None, typer.Option(help="Database behind the cache, such as sqlite:///shop.db.")
     ] = None,
     maxmemory: Annotated[
-        str | None,
-        typer.Option(help="Most that the process may occupy, such as 200mb."),
+        str | None, typer.Option(help="Most that the process may occupy, such as 200mb.")
     ] = None,
     maxkeys: Annotated[str | None, typer.Option(help="Most keys resident at once.")] = None,
     policy: Annotated[str | None, typer.Option(help="Eviction policy [s3fifo].")] = None,
     prediction: Annotated[
         str | None, typer.Option(help="on or off: fetch what is likely to follow [on].")
     ] = None,
-    predictor: Annotated[str | None, typer.Option(help="Kind of evidence [blend].")] = None,
     history: Annotated[
-        str | None,
-        typer.Option(help="File that keeps what was learned across restarts."),
+        str | None, typer.Option(help="File that keeps what was learned across restarts.")
     ] = None,
-    ttl: Annotated[str | None, typer.Option(help="How long a loaded value stays, 5m.")] = None,
-    load_timeout: Annotated[
-        str | None, typer.Option(help="How long a client waits for the database [2s].")
+    ttl: Annotated[
+        str | None, typer.Option(help="How long a loaded value stays, such as 5m [for ever].")
     ] = None,
-    maxclients: Annotated[str | None, typer.Option(help="Connections at once.")] = None,
-    requirepass: Annotated[
-        str | None,
-        typer.Option(help="Password; better given as ANTECACHE_REQUIREPASS."),
-    ] = None,
-    protected_mode: Annotated[
-        str | None,
-        typer.Option(help="yes or no: refuse other machines without a password."),
-    ] = None,
-    loglevel: Annotated[str | None, typer.Option(help="debug, verbose, notice or warning.")] = None,
 ) -> None:
-    """Run the server until it is told to stop."""
+    """Run the server until it is told to stop.
+
+    Every other setting that `antecache settings` prints is a flag too: --timeout 5m.
+    """
     flags: dict[str, Any] = dict(context.params)
     flags.pop("config")
     try:
-        settings = load(config, os.environ, flags)
+        options = load(config, os.environ, {**flags, **_other_flags(context.args)})
         from antecache.server.app import run
 
-        code = run(settings)
+        code = run(options)
     except (ConfigError, BackingError) as error:
         _refuse(str(error))
     except OSError as error:
         _refuse(error.strerror or str(error))
     raise typer.Exit(code)
+
+
+def _other_flags(words: list[str]) -> dict[str, str]:
+    """`--name value` and `--name=value` for the settings that `serve` does not list."""
+    flags = {}
+    remaining = iter(words)
+    for word in remaining:
+        name, equals, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--") or not name:
+            raise ConfigError(f"{word}: expected a setting, such as --port")
+        if not equals:
+            following = next(remaining, None)
+            if following is None:
+                raise ConfigError(f"{word}: needs a value")
+            value = following
+        flags[name] = value
+    return flags
 
 
 @cli.command()
