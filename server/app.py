@@ -15,8 +15,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import uvloop
@@ -24,6 +23,7 @@ import uvloop
 from antecache.policies import registry as policies
 from antecache.policies.base import Policy
 from antecache.predictor import registry as predictors
+from antecache.predictor.messages import Hello
 from antecache.predictor.plan import Plan
 from antecache.predictor.trainer import Trainer
 from antecache.server import command, errors, monitor, process
@@ -44,10 +44,12 @@ from antecache.server.session import Session
 from antecache.server.slowlog import SlowLog
 from antecache.server.stats import Stats
 from antecache.server.store import Store
+from antecache.server.watch import Watches
 
 log = logging.getLogger(__name__)
 
-PROBE_EVERY = 5.0  # seconds between two looks at a database that failed
+DEFAULT_CACHE = 1 << 30  # the cache a history is rehearsed with where nothing limits it
+TYPICAL_ENTRY = 1024  # bytes, where only bytes are limited
 
 
 class Server:
@@ -75,6 +77,7 @@ class Server:
             shards=config.shards,
             maxkeys=config.maxkeys,
         )
+        self.watches = Watches(self.store)
         self.sources = Sources([])
         self.access = AccessLog()
         self.loader = Loader(
@@ -101,7 +104,7 @@ class Server:
             drain=self.access.drain,
             publish=self.prefetcher.adopt,
             adopt_history=self._adopt_history,
-            settings=self._trainer_settings,
+            settings=self._hello(),
         )
         self.backing: Backing | None = None
         self.base_memory = process.resident_bytes()
@@ -112,7 +115,7 @@ class Server:
         self._stopping = asyncio.Event()
         self._paused_until = 0
         self._pause_mode = "all"
-        self._last_probe = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
         self.imports: dict[str, Any] = {}
 
     # -- starting and stopping ----------------------------------------------
@@ -202,8 +205,7 @@ class Server:
         """A connection was lost."""
         self.clients.pop(session.id, None)
         self.monitors.discard(session)
-        if session.watched:
-            self.dispatch.execute(session, [b"UNWATCH"])
+        self.watches.forget(session)
         self.look_around()
 
     def look_around(self) -> None:
@@ -322,7 +324,7 @@ class Server:
 
         async def work() -> None:
             try:
-                result = await self.trainer.import_history(Path(path))
+                result = await self.trainer.import_history(path)
             except Exception as error:
                 log.error("history %s: %s", path, error)
                 self.imports = {"file": path, "state": "failed", "reason": str(error)}
@@ -334,28 +336,21 @@ class Server:
     def _adopt_history(self, state: bytes) -> None:
         self.predictor.load(state)
 
-    def _trainer_settings(self) -> dict[str, Any]:
-        residents = self.store.residents
-        limit = self.config.maxkeys
-        if not limit and self.config.maxmemory:
-            mean = self.store.used / self.store.count if self.store.count else 1024
-            limit = int(max(self.store.room, 0) / mean)
-        return {
-            "budget": self.config.prediction_bytes,
-            "capacity": limit or max(residents, 1_000_000),
-            "predictor": self.config.predictor,
-            "row_budget": self.config.row_budget,
-            "maxmemory": self.config.trainer_maxmemory,
-        }
+    def _hello(self) -> Hello:
+        """What the trainer must know of this server: it rehearses a cache of the same size."""
+        config = self.config
+        capacity = config.maxkeys or (config.maxmemory or DEFAULT_CACHE) // TYPICAL_ENTRY
+        return Hello(
+            predictor=config.predictor,
+            budget=max(config.prediction_bytes, 1),
+            capacity=max(capacity, 1),
+            memory_limit=config.trainer_maxmemory,
+        )
 
-    def _spawn(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-
-    @property
-    def _background(self) -> set[asyncio.Future[None]]:
-        return self.__dict__.setdefault("_tasks", set())
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # -- the background round -----------------------------------------------
 

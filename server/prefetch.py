@@ -95,7 +95,8 @@ class Prefetcher:
         for decision in self.decide(key, source, room):
             candidate = decision.candidate
             if decision.send or decision.reason in ("below the threshold", "no room"):
-                self._access.trial(candidate.key, candidate.bucket, candidate.raw, decision.send)
+                raw = candidate.why[0][1]  # the estimate before calibration
+                self._access.trial(candidate.key, candidate.bucket, raw, decision.send)
             if not decision.send or candidate.key in taken:
                 continue
             owner = self._owner(candidate.key)

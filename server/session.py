@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 MAX_BACKLOG = 1 << 20  # bytes read ahead while a command waits
 _ids = itertools.count(1)
+_NOT_CONNECTED = asyncio.Transport()
 
 
 class Session(asyncio.Protocol):
@@ -42,7 +43,8 @@ class Session(asyncio.Protocol):
         self.user = b"default"
         self.lib_name = b""
         self.lib_version = b""
-        self.created = self.last_active = time.time()
+        self.created = time.time()
+        self.last_active_ms = server.store.now
         self.last_command: Argv | None = None
         self.watched: set[tuple[int, bytes]] = set()
         self.no_touch = self.no_evict = False
@@ -62,13 +64,18 @@ class Session(asyncio.Protocol):
         self._monitoring = False
         self._backlog: list[Argv] = []
         self._backlog_bytes = 0
-        self._transport: asyncio.Transport | None = None
+        self._transport: asyncio.Transport = _NOT_CONNECTED
+        self._lost = False
         self._paused = False
         config = server.config
         self._parser = Parser(
             max_bulk=config.proto_max_bulk_len, query_buffer_limit=config.client_query_buffer_limit
         )
         self._parser.authenticated = self._authenticated
+        # Bound once: these are called for every chunk.
+        self._feed = self._parser.feed
+        self._run = server.dispatch.run
+        self._stats = server.stats
         self._look()
 
     # -- state that makes a session special ---------------------------------
@@ -138,7 +145,7 @@ class Session(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget everything about this client."""
-        self.closing = True
+        self.closing = self._lost = True
         self.special = True
         self._backlog.clear()
         self.server.dispatch.abandon(self)
@@ -146,25 +153,28 @@ class Session(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse, and execute what is complete unless an earlier command waits."""
-        self.net_in += len(data)
-        self.server.stats.net_in += len(data)
+        size = len(data)
+        self.net_in += size
+        self._stats.net_in += size
         if self.closing:
             return
+        commands = self._feed(data)
+        if self.waiting is not None or self.held:
+            self._backlog += commands
+            self._backlog_bytes += size
+            if self._backlog_bytes > MAX_BACKLOG:
+                self._pause()
+        elif commands:
+            self._run(self, commands)
+        if not self._parser.idle:
+            self._look_at_parser()
+
+    def _look_at_parser(self) -> None:
+        """The parser refuses a frame, holds too much, or waits to see whether AUTH succeeded."""
         parser = self._parser
-        while True:
-            commands = parser.feed(data)
-            if self.waiting is not None or self.held:
-                self._backlog += commands
-                self._backlog_bytes += len(data)
-                if self._backlog_bytes > MAX_BACKLOG:
-                    self._pause()
-            elif commands:
-                self.last_active = time.time()
-                self.server.dispatch.run(self, commands)
-            if not parser.paused or not self._authenticated:
-                break
-            data = b""  # AUTH was among the commands: what follows it may be larger
-        if parser.error is not None and self.waiting is None and not self.held:
+        if parser.paused and self._authenticated:
+            self.data_received(b"")  # what follows AUTH may be larger than a stranger's frame
+        elif parser.error is not None and self.waiting is None and not self.held:
             self._refuse_frame()
         elif parser.overflow:
             log.warning("closing %s: it exceeds client-query-buffer-limit", self.address)
@@ -179,12 +189,12 @@ class Session(asyncio.Protocol):
         self._unpause()
 
     def _pause(self) -> None:
-        if not self._paused and self._transport is not None:
+        if not self._paused:
             self._paused = True
             self._transport.pause_reading()
 
     def _unpause(self) -> None:
-        if self._paused and self._transport is not None and not self._transport.is_closing():
+        if self._paused and not self._transport.is_closing():
             self._paused = False
             self._transport.resume_reading()
 
@@ -218,24 +228,26 @@ class Session(asyncio.Protocol):
         """Write the replies so far; closes when the session is to be closed."""
         out = self.out
         if out:
-            data = out[0] if len(out) == 1 else b"".join(out)
+            data = b"".join(out)
             out.clear()
-            self._write(data)
-        if self.closing and self._transport is not None:
+            if not self._lost:
+                self.net_out += len(data)
+                self._stats.net_out += len(data)
+                self._transport.write(data)
+        if self.closing:
             self._transport.close()
 
     def _write(self, data: bytes) -> None:
-        transport = self._transport
-        if transport is not None and not transport.is_closing():
+        if not self._lost:
             self.net_out += len(data)
-            self.server.stats.net_out += len(data)
-            transport.write(data)
+            self._stats.net_out += len(data)
+            self._transport.write(data)
 
     def resume(self, ticket: Ticket) -> None:
         """The keys a parked command waited for are there, or cannot be had."""
         self.server.dispatch.resume(self, ticket)
-        if self.waiting is None and self._parser.error is not None and not self.closing:
-            self._refuse_frame()
+        if not self.closing:
+            self._look_at_parser()
 
     def hold(self, commands: list[Argv]) -> None:
         """CLIENT PAUSE: keep these commands for later."""
@@ -269,14 +281,12 @@ class Session(asyncio.Protocol):
         """Close the connection once what was written has gone."""
         self.closing = True
         self._look()
-        if self._transport is not None:
-            self._transport.close()
+        self._transport.close()
 
     def abort(self) -> None:
         """Close the connection at once."""
         self.closing = True
-        if self._transport is not None:
-            self._transport.abort()
+        self._transport.abort()
 
     def reset(self) -> None:
         """RESET: back to the state of a new connection."""
@@ -292,6 +302,11 @@ class Session(asyncio.Protocol):
         self.authenticated = not self.server.password_needed()
 
     @property
+    def last_active(self) -> float:
+        """Unix seconds of the last batch of commands."""
+        return self.last_active_ms / 1000
+
+    @property
     def query_buffer(self) -> int:
         """Bytes received that are no complete command yet, or wait their turn."""
         return self._parser.pending + self._backlog_bytes
@@ -299,7 +314,7 @@ class Session(asyncio.Protocol):
     @property
     def output_buffer(self) -> int:
         """Bytes of replies the client has not read yet."""
-        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+        return 0 if self._lost else self._transport.get_write_buffer_size()
 
 
 def _address(name: Any) -> str:

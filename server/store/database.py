@@ -100,8 +100,9 @@ class Database:
         keep_deadline: bool = False,
         origin: Origin | Evidence | None = None,
         quiet: bool = False,
+        cost: int = 0,
     ) -> Entry:
-        """Create or overwrite `key`.
+        """Create or overwrite `key`, charging `cost` bytes (0: what the value is estimated at).
 
         `expire_at` is Unix milliseconds, 0 for never; `keep_deadline` leaves an
         existing one (KEEPTTL). A load passes its `origin` and is `quiet`: it trips
@@ -109,7 +110,9 @@ class Database:
         """
         store = self.store
         shard = self.shards[hash(key) & self.mask]
-        cost = size.of_string(key, value) if type(value) is bytes else size.of_entry(key, value)
+        if not cost:
+            plain = type(value) is bytes
+            cost = size.of_string(key, value) if plain else size.of_entry(key, value)
         entry = shard.data.get(key)
         if entry is None:
             entry = Entry(key, value, cost, shard)
@@ -130,6 +133,21 @@ class Database:
             store.signal(self.index, key)
         store.dirty += 1
         return entry
+
+    def set_string(self, key: bytes, value: bytes) -> None:
+        """`put(key, value)` for strings: the path of a plain SET, with little on it."""
+        entry = self.dicts[hash(key) & self.mask].get(key)
+        store = self.store
+        if entry is None or entry.expire_at or entry.where < 0 or store.observed:
+            self.put(key, value)
+            return
+        cost = size.of_string(key, value)
+        if cost != entry.size:
+            store.resized(entry, cost)
+        entry.value = value
+        if entry.where:
+            store.touch(entry)
+        store.dirty += 1
 
     def delete(self, key: bytes) -> bool:
         """Remove `key`; whether it was there. An owned key is loaded again by its next read."""

@@ -27,6 +27,9 @@ DEADLINE = 80  # the number, and a slot in the expiry index
 _SHARED = tuple(range(0, 65_536 + 16, 16))
 
 
+_STRING = OVERHEAD + 2 * BYTES + 16 + 15  # the last for rounding up
+
+
 def rounded(size: int) -> int:
     """`size` rounded up to pymalloc's classes, as a shared int where it is small."""
     return _SHARED[(size + 15) >> 4] if size <= 65_536 else (size + 15) & ~15
@@ -34,7 +37,8 @@ def rounded(size: int) -> int:
 
 def of_string(key: bytes, value: bytes) -> int:
     """Bytes charged for a string entry."""
-    return rounded(OVERHEAD + 2 * BYTES + 16 + len(key) + len(value))
+    total = _STRING + len(key) + len(value)
+    return _SHARED[total >> 4] if total < 65_536 else total & ~15
 
 
 def of_field(name: bytes, value: bytes) -> int:
