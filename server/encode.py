@@ -146,14 +146,17 @@ def double(value: float) -> bytes:
     `inf`, `-inf`, `nan`, `-0`. (fpconv_dtoa misses the shortest digits for one double
     in 600; Redis up to 7.0 wrote `%.17g`, `0.10000000000000001`. All read back alike.)
     """
+    size = abs(value)
+    if value.is_integer() and size <= 2**62:
+        return b"-0" if value == 0 and math.copysign(1.0, value) < 0 else b"%d" % int(value)
+    if 0.001 <= size < 10_000.0:
+        return repr(value).encode()  # the common case: here Python's layout is the same
     if value != value:
         return b"nan"
-    if value in (math.inf, -math.inf):
+    if size == math.inf:
         return b"inf" if value > 0 else b"-inf"
-    if value.is_integer() and abs(value) <= 2**62:
-        return b"-0" if value == 0 and math.copysign(1.0, value) < 0 else b"%d" % int(value)
     # repr() is the shortest text that reads back; only its layout is Python's own.
-    mantissa, _, exponent = repr(abs(value)).partition("e")
+    mantissa, _, exponent = repr(size).partition("e")
     whole, _, fraction = mantissa.partition(".")
     if fraction == "0":
         fraction = ""

@@ -12,8 +12,9 @@ import tracemalloc
 
 import pytest
 
+from antecache.server.encode import encode
 from antecache.server.errors import ProtocolError
-from antecache.server.resp import Parser, encode
+from antecache.server.resp import Parser
 
 FRAMES = int(os.environ.get("ANTECACHE_FUZZ_FRAMES", "20000"))
 SEED = int(os.environ.get("ANTECACHE_FUZZ_SEED", "1"))
