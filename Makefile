@@ -29,7 +29,7 @@ test: .venv/.installed-dev ## the test suite
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: .venv/.installed-dev $(LINK) ## format, lint, types, layers, the project's own guards
-	@$(BIN)/ruff format --check --quiet $(SOURCES) || \
+	@$(BIN)/ruff format --check --quiet --output-format concise $(SOURCES) || \
 		{ echo "not formatted: run make format"; exit 1; }
 	@$(BIN)/ruff check --quiet $(SOURCES)
 	@MYPYPATH=.link $(BIN)/mypy --no-error-summary \

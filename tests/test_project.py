@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -92,6 +93,12 @@ def test_every_dependency_says_since_when() -> None:
     extras = PROJECT["project"]["optional-dependencies"].values()
     for requirement in chain(PROJECT["project"]["dependencies"], *extras):
         assert ">=" in requirement or requirement.startswith("antecache["), requirement
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_files_that_the_docs_name_exist(name: str) -> None:
+    named = re.findall(r"`([\w./-]+/[\w./-]*)`", (ROOT / name).read_text("utf-8"))
+    assert {path for path in named if not (ROOT / path).exists()} == set()
 
 
 def test_every_target_of_the_makefile_is_explained() -> None:
