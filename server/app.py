@@ -442,7 +442,7 @@ def _say_hello(server: Server) -> None:
         names = ", ".join(source.name for source in list(server.sources)[:8])
         print(f"reading through to {tables} sources: {names}{' ...' if tables > 8 else ''}")
     if config.metrics_port:
-        print(f"metrics: http://{config.metrics_host}:{server.metrics_port}/metrics")
+        print(f"metrics: http://{config.metrics_host}:{config.metrics_port}/metrics")
     print(f"try: redis-cli -p {server.port} PREDICTOR STATUS", flush=True)
 
 

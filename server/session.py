@@ -66,7 +66,7 @@ class Session(asyncio.Protocol):
         self._backlog_bytes = 0
         self._transport: asyncio.Transport = _NOT_CONNECTED
         self._lost = False
-        self._paused = False
+        self.paused = False
         config = server.config
         self._parser = Parser(
             max_bulk=config.proto_max_bulk_len, query_buffer_limit=config.client_query_buffer_limit
@@ -189,13 +189,13 @@ class Session(asyncio.Protocol):
         self._unpause()
 
     def _pause(self) -> None:
-        if not self._paused:
-            self._paused = True
+        if not self.paused:
+            self.paused = True
             self._transport.pause_reading()
 
     def _unpause(self) -> None:
-        if self._paused and not self._transport.is_closing():
-            self._paused = False
+        if self.paused and not self._transport.is_closing():
+            self.paused = False
             self._transport.resume_reading()
 
     def _refuse_frame(self) -> None:
