@@ -64,10 +64,10 @@ def malformed(source: random.Random) -> bytes:
         frame = well_formed(source)
         return frame[: source.randint(0, len(frame))]
     if kind == 4:
-        frame = bytearray(well_formed(source))
+        changed = bytearray(well_formed(source))
         for _ in range(source.randint(1, 4)):
-            frame[source.randrange(len(frame))] = source.choice(b"\r\n*$0123456789 \0\"'\xff-")
-        return bytes(frame)
+            changed[source.randrange(len(changed))] = source.choice(b"\r\n*$0123456789 \0\"'\xff-")
+        return bytes(changed)
     if kind == 5:
         return source.randbytes(source.randint(1, 60))
     if kind == 6:
@@ -111,6 +111,7 @@ def test_malformed_frames_are_refused_and_hold_no_memory() -> None:
             assert all(commands)
             assert all(type(arg) is bytes for args in commands for arg in args)
             assert 0 <= parser.pending <= BUFFER_LIMIT
+            assert not (parser.idle and (parser.pending or parser.error or parser.overflow))
             if parser.error is not None or parser.overflow:
                 assert parser.pending == 0
                 assert parser.feed(b"*1\r\n$4\r\nPING\r\n") == []
