@@ -9,11 +9,10 @@ wins. Names are Redis's where Redis has the setting; the file spells them with
 An unknown name or a value that cannot be used is a `ConfigError` that says
 where it stands, which setting it is and why. Nothing is guessed.
 
-What this file does not do: know whether a predictor or a backing of that name
-exists (`app.py` asks those who know), check what a `[[source]]` says
-(`backing/sources.py`), print the settings (`config_template.py`), or change a
-running server (`CONFIG SET` assigns to the attributes of the `Config` it was
-given, through `read_setting`).
+What this file does not do: know which backings exist (`backing/registry.py`) or
+what a `[[source]]` may say (`backing/sources.py`), print the settings
+(`config_template.py`), or change a running server (`CONFIG SET` assigns to the
+attributes of the `Config` it was given, through `read_setting`).
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ import msgspec
 from msgspec import Meta
 
 from antecache.policies.registry import parse_maxmemory_policy
+from antecache.predictor import registry as predictors
 from antecache.server.backing.base import SourceOptions
 from antecache.server.backing.sources import SourceSpec, read_spec
 from antecache.server.errors import ConfigError
@@ -254,12 +254,23 @@ def check(config: Config) -> None:
         raise ValueError("source: there are [[source]] tables, but no backing to read them from")
     for name, parse in (
         ("policy", parse_maxmemory_policy),
+        ("predictor", _find_predictor),
         ("client_output_buffer_limit", parse_output_limits),
     ):
         try:
             parse(getattr(config, name))
         except ValueError as error:
             raise ValueError(f"{name.replace('_', '-')}: {error}") from None
+
+
+def _find_predictor(name: str) -> None:
+    try:
+        predictors.find(name)
+    except KeyError:
+        known = ", ".join(predictors.names())
+        raise ValueError(f"unknown predictor '{name}'; known: {known}") from None
+    except (TypeError, ImportError) as error:
+        raise ValueError(str(error)) from None
 
 
 def parse_output_limits(text: str) -> dict[str, OutputLimit]:
