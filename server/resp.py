@@ -281,7 +281,7 @@ class Parser:
         """
         what = "bulk" if bulk else "mbulk"
         end = data.find(b"\r", at, at + 12)
-        if end < 0 or not data[at + 1 : end].isdigit():
+        if end < 0 or data[at] == 0 or not data[at + 1 : end].isdigit():
             end = _line_end(data, at, b"\r")
         if (end if end >= 0 else len(data)) - at > self._max_inline:
             self._refuse(f"too big {what} count string")

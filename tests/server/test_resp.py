@@ -142,7 +142,14 @@ frames = st.one_of(
             *(b"*01\r\n", b"*\r\n", b"*1\r\n$01\r\na\r\n", b"*+1\r\n", b"*1\r\n$5001\r\n"),
             *(b"*2147483647\r\n", b"*2147483648\r\n", b"*99999999999999999999\r\n"),
             *(b"*-9223372036854775809\r\n", b'"abc\r\n', b"'abc'd\r\n", b"*1\r\n\r\n"),
-            *(b"*1\0\r\n", b"PI\0NG\r\n", b"*1\r\n$1\0\r\n", b"*1\rx$1\rxaxx", b"y" * 4097 + b"\n"),
+            *(
+                b"*1\0\r\n",
+                b"PI\0NG\r\n",
+                b"*1\r\n$1\0\r\n",
+                b"*1\r\n\0001\r\n",
+                b"*1\rx$1\rxaxx",
+                b"y" * 4097 + b"\n",
+            ),
             *(b"*" + b"1" * 4097, b"*1\r\n$" + b"1" * 4097 + b"\r\n", b"*1\r\n$4096\r\n"),
         ]
     ),
@@ -160,7 +167,7 @@ def streams(draw: st.DrawFn) -> bytes:
     return bytes(stream)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(streams(), st.data())
 def test_every_cut_of_a_stream_reads_alike(stream: bytes, data: st.DataObject) -> None:
     cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=6))
@@ -444,7 +451,7 @@ def ours(stream: bytes) -> tuple[Commands, bytes]:
         *(b"'PING\r\n", b'"PING"x\r\n', b"'PING'x\r\n", b'"PING\\"\r\n', b"a'b\r\n"),
         *(b"x" * 65537, b"x" * 65536, b"*" + b"1" * 65536, b"*" + b"1" * 65535),
         *(b"*1\r\n$" + b"1" * 65536, b"*1\r\n$" + b"1" * 65535, b"*1\r\nx" + b"1" * 65536),
-        *(b"*1\0\r\n", b"PI\0NG\r\n", b"*1\r\n$4\0\r\nPING\r\n", b"\0\r\n"),
+        *(b"*1\0\r\n", b"PI\0NG\r\n", b"*1\r\n$4\0\r\nPING\r\n", b"\0\r\n", b"*1\r\n\0004\r\n"),
     ],
     ids=lambda stream: repr(stream[:24]) + str(len(stream)),
 )
