@@ -207,7 +207,8 @@ def _stats(server: ServerView) -> Fields:
         "migrate_cached_sockets slave_expires_tracked_keys active_defrag_hits "
         "active_defrag_misses active_defrag_key_hits active_defrag_key_misses "
         "total_active_defrag_time current_active_defrag_time tracking_total_keys "
-        "tracking_total_items tracking_total_prefixes"
+        "tracking_total_items tracking_total_prefixes io_threaded_reads_processed "
+        "io_threaded_writes_processed reply_buffer_shrinks reply_buffer_expands"
     )
     return (
         ("total_connections_received", stats.connections),

@@ -197,6 +197,15 @@ SETTINGS: dict[str, Setting] = {
 }
 """What CONFIG SET changes in the running server."""
 
+# Redis's own whose limits it has texts for, though a change is refused.
+_AT_START: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(("tcp_keepalive", "lfu_log_factor", "lfu_decay_time"), integer(0, INT)),
+    **dict.fromkeys(("hz", "databases"), integer(1, INT)),
+    "latency_monitor_threshold": integer(0, LONG),
+    "latency_tracking": yes_no,
+    "port": integer(0, 65535),
+}
+
 _HIDDEN = {"sources", "policy", "host"}  # a list of tables; shown under Redis's name below
 
 
@@ -205,7 +214,8 @@ def _fixed_at_start() -> Iterator[tuple[str, Setting]]:
     for field in Config.__struct_fields__:
         if field not in known and field not in _HIDDEN:
             shown = without_password if field == "backing" else show
-            yield field.replace("_", "-"), Setting(field, False, _reader(field), shown)
+            read = _AT_START.get(field) or _reader(field)
+            yield field.replace("_", "-"), Setting(field, False, read, shown)
     yield "bind", Setting("host", False, str, show)
     yield "policy", Setting("policy", True, policy, show)
 

@@ -435,6 +435,4 @@ def tracking(client: ClientView, argv: Argv) -> Any:
 )
 def caching(client: ClientView, argv: Argv) -> Any:
     """Only means something while tracking is on."""
-    if argv[2].lower() not in (b"yes", b"no"):
-        raise ClientError(errors.SYNTAX)
     raise ClientError(NOT_TRACKING)

@@ -12,7 +12,7 @@ from antecache.server import errors
 from antecache.server.command import Argv, ClientView, command, container
 from antecache.server.commands.arguments import integer
 from antecache.server.commands.texts import shown
-from antecache.server.encode import OK, Verbatim
+from antecache.server.encode import OK, Encoded, Verbatim
 from antecache.server.errors import ClientError
 
 ADMIN = "admin loading stale"
@@ -28,6 +28,8 @@ BAD_COUNT = "ERR count should be greater than or equal to -1"
 )
 def monitor(client: ClientView, argv: Argv) -> Any:
     """From now on this connection is sent a line for every command."""
+    if client.monitoring:
+        return Encoded(b"")  # as Redis: a second MONITOR is not answered
     client.monitoring = True
     client.server.monitors.add(client)
     client.server.look_around()

@@ -73,7 +73,7 @@ def role(client: ClientView, argv: Argv) -> list[Any]:
 @command(
     "lolwut",
     -1,
-    flags="fast",
+    flags="readonly fast",
     group="server",
     since="5.0.0",
     summary="Displays computer art and the Redis version",
