@@ -56,6 +56,7 @@ class Service:
     """A server process that can be stopped and started again on the same port and data."""
 
     def __init__(self, name: str, ready: str, user: str = "") -> None:
+        self.quick = signal.SIGKILL  # the data is thrown away with the server
         self.name = name
         self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix=f"antecache-{name}-"))
@@ -123,7 +124,7 @@ class Service:
 
     def remove(self) -> None:
         """Stop, and delete the data."""
-        self.stop()
+        self.stop(self.quick)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -146,6 +147,7 @@ def postgres() -> Service:
     initdb = binary("initdb", places + "initdb")
     server = binary("postgres", places + "postgres")
     service = Service("postgres", "ready to accept connections", "postgres")
+    service.quick = signal.SIGQUIT  # takes its children along
     data, secret = service.folder / "data", service.folder / "password"
     secret.write_text(PASSWORD)
     service.run(
@@ -181,7 +183,11 @@ def mariadb() -> Service:
         *(server, "--no-defaults", f"--datadir={data}", f"--port={service.port}"),
         *("--bind-address=127.0.0.1", f"--socket={service.folder / 'socket'}"),
         *(f"--pid-file={service.folder / 'pid'}", f"--init-file={sql}", "--skip-log-bin"),
-        *("--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=16M"),
+        *(
+            "--innodb-flush-log-at-trx-commit=0",
+            "--innodb-flush-method=nosync",
+            "--innodb-buffer-pool-size=16M",
+        ),
         *("--innodb-log-file-size=8M", "--skip-name-resolve"),
     ]
     service.start()

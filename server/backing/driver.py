@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from antecache.server.backing.base import BackingError
 from antecache.server.backing.patterns import Field
-from antecache.server.backing.reflect import Column, Reflected, Table, reflect
+from antecache.server.backing.reflect import Column, Reflected, Table, reflect, settle
 from antecache.server.backing.sqltext import Query
 from antecache.server.errors import ConfigError
 
@@ -139,11 +139,11 @@ class Driver(ABC):
             raise
         return raw
 
-    async def reflect(self) -> Reflected:
+    async def reflect(self, connection: AsyncConnection) -> Reflected:
         """The tables of the default schema."""
-        async with self.engine.connect() as connection:
-            found = await connection.run_sync(reflect)
-            await self.refine(connection, found)
+        found = await connection.run_sync(reflect)
+        await self.refine(connection, found)
+        settle(found)
         return found
 
     # What the dialects fill in.

@@ -19,7 +19,7 @@ What this file does not do: other schemas than the default one of the connection
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -90,23 +90,20 @@ class PostgresDriver(Driver):
         return args
 
     async def prepare(self, raw: Raw) -> None:
-        """Nothing to do: asyncpg's own connection is in autocommit until a transaction is asked for."""
+        # asyncpg is in autocommit until a transaction is asked for. Whether SQLAlchemy has JSON
+        # decoded differs between its versions.
+        for name in ("json", "jsonb"):
+            await raw.set_type_codec(
+                name, schema="pg_catalog", encoder=str, decoder=msgspec.json.decode
+            )
 
     async def refine(self, connection: AsyncConnection, found: Reflected) -> None:
         types = {
             (row.relname, row.attname): row for row in await connection.execute(sa.text(_COLUMNS))
         }
-        for name, table in list(found.tables.items()):
-            columns = [_refined(column, types[name, column.name]) for column in table.columns]
-            for place in table.key:
-                if not columns[place].kind:
-                    found.skipped[name] = (
-                        f"its primary key '{columns[place].name}' is neither an integer "
-                        "nor text nor a UUID"
-                    )
-                    found.tables.pop(name, None)
-            if name in found.tables:
-                found.tables[name] = replace(table, columns=tuple(columns))
+        for name, table in found.tables.items():
+            columns = tuple(_refined(column, types[name, column.name]) for column in table.columns)
+            found.tables[name] = replace(table, columns=columns)
 
     def bind_table(self, table: Table) -> BoundTable:
         return _ArrayTable(table)
@@ -144,18 +141,13 @@ class PostgresDriver(Driver):
         if not all(native.values()):
             query = _as_text(query, native)
         names = [field.name for field in fields]
-        decode = {
-            attribute.name: msgspec.json.decode
-            for attribute in attributes
-            if attribute.type.name in ("json", "jsonb")
-        }
         union = UnionQuery(
             query,
             names,
             query.names,
             lambda copy, name: f"${copy * len(query.names) + numbers[name]}::{types[name]}",
             columns,
-            decode,
+            {},
             BINDS,
             "",
         )
@@ -354,9 +346,6 @@ def _written(column: Column, number: int) -> str:
 
 
 def _refined(column: Column, told: Any) -> Column:
-    decode: Callable[[Any], Any] | None = None
-    if told.name in ("json", "jsonb"):
-        decode = msgspec.json.decode
     kind = "int" if told.name in INTEGERS else "str" if told.name in TEXTS else ""
     return replace(
         column,
@@ -364,6 +353,5 @@ def _refined(column: Column, told: Any) -> Column:
         sql_type=told.written,
         padded=told.name == "bpchar",
         binary=told.name == "bytea",
-        decode=decode,
         as_text=told.element not in NATIVE,
     )

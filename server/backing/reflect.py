@@ -74,7 +74,11 @@ class Reflected:
 
 
 def reflect(connection: sa.Connection) -> Reflected:
-    """Read the tables of the default schema. Runs inside `AsyncConnection.run_sync`."""
+    """Read the tables of the default schema that have a primary key, and all foreign keys.
+
+    Runs inside `AsyncConnection.run_sync`. `settle` decides which tables are
+    sources, once the driver has corrected what SQLAlchemy says of the columns.
+    """
     found = Reflected()
     inspector = sa.inspect(connection)
     with warnings.catch_warnings():  # of types SQLAlchemy does not know; they are read all the same
@@ -84,32 +88,40 @@ def reflect(connection: sa.Connection) -> Reflected:
         foreign = inspector.get_multi_foreign_keys()
     for where in sorted(columns, key=lambda where: where[1]):
         name = where[1]
-        table = _table(name, columns[where], keys.get(where), connection.dialect)
-        if isinstance(table, str):
-            found.skipped[name] = table
+        read = tuple(_column(column, connection.dialect) for column in columns[where])
+        places = {column.name: place for place, column in enumerate(read)}
+        constraint = keys.get(where)
+        names = constraint["constrained_columns"] if constraint else []
+        key = tuple(places[own] for own in names)
+        if key:
+            found.tables[name] = Table(name, read, key)
         else:
-            found.tables[name] = table
+            found.skipped[name] = "it has no primary key"
     for (_, name), constraints in sorted(foreign.items(), key=lambda item: item[0][1]):
-        for constraint in constraints:
+        for foreign_key in constraints:
             pairs = zip(
-                constraint["constrained_columns"], constraint["referred_columns"], strict=False
+                foreign_key["constrained_columns"], foreign_key["referred_columns"], strict=False
             )
-            target = constraint["referred_table"]
-            if name in found.tables and target in found.tables:
-                found.links += [Link(name, column, target, other) for column, other in pairs]
+            target = foreign_key["referred_table"]
+            found.links += [Link(name, column, target, other) for column, other in pairs]
     return found
 
 
-def _table(name: str, columns: list[ReflectedColumn], key: Any, dialect: sa.Dialect) -> Table | str:
-    read = tuple(_column(column, dialect) for column in columns)
-    places = {column.name: place for place, column in enumerate(read)}
-    names = (key or {}).get("constrained_columns") or []
-    if not names:
-        return "it has no primary key"
-    for column in names:
-        if not read[places[column]].kind:
-            return f"its primary key '{column}' is neither an integer nor text nor a UUID"
-    return Table(name, read, tuple(places[column] for column in names))
+def settle(found: Reflected) -> None:
+    """Keep only tables whose keys can be written as text, and the links among them."""
+    for name, table in list(found.tables.items()):
+        for place in table.key:
+            column = table.columns[place]
+            if not column.kind:
+                found.skipped[name] = (
+                    f"its primary key '{column.name}' is neither an integer nor text nor a UUID"
+                )
+                found.tables.pop(name, None)
+    found.links = [
+        link
+        for link in found.links
+        if link.table in found.tables and link.target_table in found.tables
+    ]
 
 
 def _column(column: ReflectedColumn, dialect: sa.Dialect) -> Column:

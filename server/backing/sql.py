@@ -23,6 +23,7 @@ from importlib import import_module
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from antecache.server.backing.base import (
     DEFAULT_OPTIONS,
@@ -89,8 +90,11 @@ class SqlBacking(Backing):
         self._driver = driver
         self._connections = Connections(driver, size)
         try:
-            found = await driver.reflect()
-            configured = [await self._configured(driver, found, spec) for spec in self.specs]
+            async with driver.engine.connect() as connection:
+                found = await driver.reflect(connection)
+                configured = [
+                    await self._configured(driver, connection, found, spec) for spec in self.specs
+                ]
         except (sa.exc.SQLAlchemyError, OSError) as error:
             raise backing_error(error, driver.url) from error
         self._links = found.links
@@ -103,7 +107,9 @@ class SqlBacking(Backing):
         ]
         return [*configured, *tables]
 
-    async def _configured(self, driver: Driver, found: Reflected, spec: SourceSpec) -> Source:
+    async def _configured(
+        self, driver: Driver, connection: AsyncConnection, found: Reflected, spec: SourceSpec
+    ) -> Source:
         options = spec.options(self.options)
         if spec.table:
             table = found.tables.get(spec.table)
@@ -120,8 +126,7 @@ class SqlBacking(Backing):
             for name in query.names:
                 if name not in pattern.names:
                     raise ValueError(f"the query's :{name} is not a field of '{spec.match}'")
-            async with driver.engine.connect() as connection:
-                bound = await driver.bind_query(connection, query, pattern.fields)
+            bound = await driver.bind_query(connection, query, pattern.fields)
         except ValueError as error:
             raise ConfigError(f"source '{spec.label}': {error}") from None
         return QuerySource(spec.label, options, self, bound, pattern, spec.as_ or "json")

@@ -48,8 +48,9 @@ CREATE TABLE {quote}odd names{quote} ({quote}per%cent{quote} INTEGER PRIMARY KEY
 class World:
     """One database, and what a test needs to do with it."""
 
-    def __init__(self, kind: str, url: str) -> None:
+    def __init__(self, kind: str, url: str, shops: set[str]) -> None:
         self.kind = kind
+        self._shops = shops
         self.url = url
         self.backings: list[Backing] = []
         if kind != "memory":
@@ -69,15 +70,22 @@ class World:
             return list(result.all()) if result.returns_rows else []
 
     async def create(self) -> None:
-        """The tables, empty."""
-        if self.kind == "memory":
-            return
+        """The tables, empty; made anew only when a test changed them (`spoil`)."""
         quote = "`" if self.kind == "mariadb" else '"'
+        if self.url in self._shops:
+            await self.execute(*(f"DELETE FROM {quote}{table}{quote}" for table in TABLES))
+            return
+        self._shops.add(self.url)
         types = {**TYPES[self.kind], "quote": quote}
         await self.execute(
             *(f"DROP TABLE IF EXISTS {quote}{table}{quote}" for table in TABLES),
             *SCHEMA.format(**types).split(";"),
         )
+
+    async def spoil(self, sql: str) -> None:
+        """Change the tables themselves."""
+        self._shops.discard(self.url)
+        await self.execute(sql)
 
     async def open(
         self,
@@ -104,15 +112,22 @@ class World:
             await self._engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def shops() -> set[str]:
+    """URLs of databases that have the tables."""
+    return set()
+
+
 async def _world(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> World:
+    shops = request.getfixturevalue("shops")
     if kind == "memory":
-        return World(kind, "memory://?prefix=products&prefix=users")
+        return World(kind, "memory://?prefix=products&prefix=users", shops)
     if kind == "sqlite":
         (tmp_path / "shop.db").touch()
-        world = World(kind, f"sqlite:///{tmp_path}/shop.db")
+        world = World(kind, f"sqlite:///{tmp_path}/shop.db", shops)
     else:
         fixture = "postgres_url" if kind == "postgresql" else "mariadb_url"
-        world = World(kind, request.getfixturevalue(fixture))
+        world = World(kind, request.getfixturevalue(fixture), shops)
     await world.create()
     return world
 
