@@ -63,6 +63,7 @@ class Command:
         "admin",
         "arity",
         "calls",
+        "careful",
         "categories",
         "complexity",
         "denyoom",
@@ -123,6 +124,7 @@ class Command:
         self.admin = "admin" in self.flags
         # A read of several keys: what of it is absent is loaded before the handler runs.
         self.multi = self.readonly and (self.first != self.last or keys_of is not None)
+        self.careful = self.denyoom or self.multi
         self.categories = _categories(self, categories)
         self.calls = self.nanoseconds = self.rejected = self.failed = 0
 
@@ -301,6 +303,7 @@ class ServerView(Protocol):
     clients: dict[int, Any]  # sessions (ClientView) by id
     monitors: set[Any]  # sessions in MONITOR
     slowlog: SlowLog
+    dispatch: Any  # `slow_ns`: commands that take at least as long are logged in `slowlog`
     started: float  # Unix seconds
     run_id: str  # 40 hexadecimal digits, another at every start
     port: int  # the one really listened on

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
 from itertools import islice
 from typing import NamedTuple
 
@@ -38,22 +37,18 @@ class SlowLog:
     threshold_us  negative logs nothing, 0 everything
     threshold_ns  the same in nanoseconds, for dispatch to compare with: a command that
                   took at least that long is to be added
-    on_threshold  told `threshold_ns` whenever it changes
     """
 
     def __init__(self, threshold_us: int, limit: int) -> None:
         self._entries: deque[Slow] = deque()
         self._next_id = 0
         self.limit = limit
-        self.on_threshold: Callable[[int], None] | None = None
         self.set_threshold(threshold_us)
 
     def set_threshold(self, threshold_us: int) -> None:
         """CONFIG SET slowlog-log-slower-than."""
         self.threshold_us = threshold_us
         self.threshold_ns = NEVER if threshold_us < 0 else threshold_us * 1000
-        if self.on_threshold is not None:
-            self.on_threshold(self.threshold_ns)
 
     def set_limit(self, limit: int) -> None:
         """CONFIG SET slowlog-max-len."""

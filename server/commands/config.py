@@ -140,6 +140,7 @@ def _apply(server: ServerView, setting: Setting, value: Any) -> None:
         server.set_maxmemory(config.maxmemory)  # measures and enforces both limits
     elif field == "slowlog_log_slower_than":
         server.slowlog.set_threshold(value)
+        server.dispatch.slow_ns = server.slowlog.threshold_ns
     elif field == "slowlog_max_len":
         server.slowlog.set_limit(value)
     elif field == "loglevel":

@@ -89,8 +89,7 @@ async def serve() -> AsyncIterator[Serve]:
     yield start
     for server in running:
         await server.stop()
-    gc.unfreeze()
-    gc.enable()
+    gc.enable()  # what is frozen stays so: the next start has less to look at
 
 
 @pytest.fixture

@@ -128,17 +128,16 @@ def test_nothing_after_auth_is_left_in_hello(words: list[bytes]) -> None:
 # -- SLOWLOG -------------------------------------------------------------------
 
 
-async def test_slow_commands_are_logged_from_the_first_on(serve: Any, connect: Any) -> None:
-    server = await serve(slowlog_log_slower_than=0)
-    client = await connect(server)
+async def test_an_entry_says_what_ran_when_and_for_whom(serve: Any, connect: Any) -> None:
+    client = await connect(await serve())
     await client.ask("CLIENT", "SETNAME", "me")
+    await client.ask("CONFIG", "SET", "slowlog-log-slower-than", 0)
     await client.ask("SET", "k", "v")
     newest, *_ = await client.ask("SLOWLOG", "GET", 1)
     number, at, microseconds, argv, address, name = newest
     assert argv == [b"SET", b"k", b"v"]
     assert name == b"me" and address.startswith(b"127.0.0.1:")
-    assert at > 1_700_000_000 and microseconds >= 0 and number >= 1
-    assert await client.ask("SLOWLOG", "LEN") >= 3
+    assert at > 1_700_000_000 and microseconds >= 0 and number >= 0
 
 
 async def test_the_threshold_and_length_change_at_once(serve: Any, connect: Any) -> None:
@@ -161,8 +160,8 @@ async def test_the_threshold_and_length_change_at_once(serve: Any, connect: Any)
 
 
 async def test_the_slow_log_keeps_no_password(serve: Any, connect: Any) -> None:
-    server = await serve(slowlog_log_slower_than=0)
-    client = await connect(server)
+    client = await connect(await serve())
+    await client.ask("CONFIG", "SET", "slowlog-log-slower-than", 0)
     await client.ask("CONFIG", "SET", "maxclients", "77", "requirepass", "hunter2")
     await client.ask("AUTH", "hunter2")
     await client.ask("HELLO", "3", "AUTH", "default", "hunter2")
