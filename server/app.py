@@ -68,6 +68,7 @@ class Server:
         self.run_id = secrets.token_hex(20)
         self.port = config.port
         self.loop_lag = 0.0
+        self.attending = False  # whether every command is looked at (MONITOR, CLIENT PAUSE)
         self.unreachable: dict[str, str] = {}
         self.policy_choice = policies.parse_maxmemory_policy(config.policy)
         self.store = Store(
@@ -212,6 +213,10 @@ class Server:
         """Whether dispatch must ask before each command: MONITOR or CLIENT PAUSE is on."""
         watching = bool(self.monitors) or self._paused_until > self.store.now
         self.dispatch.attention = self._attend if watching else None
+        if self.attending != watching:
+            self.attending = watching
+            for session in self.clients.values():
+                session.look()
 
     def _attend(
         self, session: Session, argv: list[bytes], commands: Sequence[list[bytes]], index: int
@@ -302,6 +307,7 @@ class Server:
         self.config.prediction = on
         self.prefetcher.enabled = on
         self.dispatch.logging = on
+        self.dispatch.entered = None
         store = self.store
         if on:
             self.predictor.resize(self.config.prediction_bytes)
@@ -372,6 +378,7 @@ class Server:
 
     def _tick(self, rounds: int) -> None:
         store = self.store
+        self.dispatch.wall = time.time_ns() - time.perf_counter_ns()
         store.now = time.time_ns() // 1_000_000
         store.expire_cycle()
         self._measure()

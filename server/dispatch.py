@@ -4,7 +4,7 @@
 synchronously and appends their replies to the session's buffer. There is no
 task, no `await` and no closure per command; one clock reading is shared between
 consecutive commands; anything unusual (a transaction, a missing password, a
-monitor, a pause) is told by one flag and takes the slower way.
+monitor, a pause) is told by one flag of the session and takes the slower way.
 
 When a handler raises `Absent`, the session is parked: the loader fetches what
 that command and the consecutive reads behind it lack, as one request, and the
@@ -19,14 +19,15 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
+from time import perf_counter_ns
 from typing import Any
 
 from antecache.server import command as table
 from antecache.server import errors
 from antecache.server.accesslog import AccessLog
 from antecache.server.command import Absent, Argv, Command
-from antecache.server.commands.transactions import queue
-from antecache.server.encode import encode
+from antecache.server.commands.transactions import queue, refused
+from antecache.server.encode import BULK, CRLF, SHORT, Encoded, encode
 from antecache.server.errors import ClientError
 from antecache.server.loader import Loader, Ticket
 from antecache.server.stats import Stats
@@ -61,6 +62,8 @@ class Dispatch:
         self._loader = loader
         self._access = access
         self.logging = False  # whether accesses are logged
+        self.entered: Any = None  # the session whose accesses are being logged
+        self.wall = time.time_ns() - perf_counter_ns()  # Unix time less the clock, in ns
         self.slow_ns = sys.maxsize
         self.on_slow: Any = None  # (session, argv, nanoseconds)
         self.attention: Any = None  # (session, commands) -> commands: MONITOR, CLIENT PAUSE
@@ -71,34 +74,28 @@ class Dispatch:
     def run(self, session: Any, commands: Sequence[Argv]) -> None:
         """Execute `commands` in order and write their replies; may park the session."""
         store = self._store
-        store.now = session.last_active_ms = time.time_ns() // 1_000_000
-        if self.logging and self._access.session != session.log_id:
-            self._access.enter(session.log_id)
+        before = perf_counter_ns()
+        store.now = session.last_active_ms = (before + self.wall) // 1_000_000
+        if session is not self.entered:
+            self._enter(session)
         out = session.out
         rows = self._rows
-        clock = time.perf_counter_ns
-        before = clock()
         for index, argv in enumerate(commands):
             row = rows.get(argv[0])
-            if row is None or session.special or self.attention is not None:
+            if row is None or session.special:
                 if self._unusual(session, commands, index):
                     break
-                before = clock()
+                before = perf_counter_ns()
                 continue
             arity = row.arity
             count = len(argv)
             if count != arity and (arity > 0 or count < -arity):
                 self._reject(session, row, errors.wrong_arity(row.full_name))
                 continue
-            if row.denyoom and (store.used > store.room or store.count > store.limit):
-                if not store.enforce():
-                    self._reject(session, row, errors.OOM)
-                    continue
-            elif row.multi and store.owner is not None:
-                absent = self._absent(session, row.keys(argv))
-                if absent:
-                    self._park(session, commands, index, absent)
+            if row.careful and self._refused(session, row, commands, index):
+                if session.waiting is not None:
                     break
+                continue
             try:
                 reply = row.handler(session, argv)
             except Absent as absence:
@@ -108,8 +105,14 @@ class Dispatch:
                 reply = self._failed(row, error)
             except Exception:
                 reply = self._broken(row)
-            encode(reply, session.protocol, out)
-            after = clock()
+            kind = type(reply)
+            if kind is Encoded:
+                out.append(reply)
+            elif kind is bytes and len(reply) < SHORT:
+                out += (BULK[len(reply)], reply, CRLF)
+            else:
+                encode(reply, session.protocol, out)
+            after = perf_counter_ns()
             elapsed = after - before
             row.calls += 1
             row.nanoseconds += elapsed
@@ -119,7 +122,28 @@ class Dispatch:
         session.last_command = commands[-1]
         if store.used > store.room or store.count > store.limit:
             store.enforce()
-        session.flush()
+        if out:
+            session.flush()
+
+    def _enter(self, session: Any) -> None:
+        """Another session than the last one asks: the access log notes it."""
+        self.entered = session
+        if self.logging:
+            self._access.enter(session.log_id)
+
+    def _refused(self, session: Any, row: Command, commands: Sequence[Argv], index: int) -> bool:
+        """A command that may need memory, or several absent keys: true when it cannot run now."""
+        store = self._store
+        if row.denyoom and (store.used > store.room or store.count > store.limit):
+            if not store.enforce():
+                self._reject(session, row, errors.OOM)
+                return True
+        elif row.multi and store.owner is not None:
+            absent = self._absent(session, row.keys(commands[index]))
+            if absent:
+                self._park(session, commands, index, absent)
+                return True
+        return False
 
     # -- the slower way -----------------------------------------------------
 
@@ -154,6 +178,7 @@ class Dispatch:
         if refusal is not None:
             if row is not None:
                 row.rejected += 1
+                refusal = refused(session, row, refusal)
             if session.transaction is not None and queueing:
                 session.transaction_failed = True
             return self._count_error(ClientError(refusal))
@@ -167,7 +192,7 @@ class Dispatch:
             absent = self._absent(session, row.keys(argv))
             if absent:
                 raise Absent(absent)
-        before = time.perf_counter_ns()
+        before = perf_counter_ns()
         try:
             reply = row.handler(session, argv)
         except ClientError as error:
@@ -176,7 +201,7 @@ class Dispatch:
             raise
         except Exception:
             reply = self._broken(row)
-        elapsed = time.perf_counter_ns() - before
+        elapsed = perf_counter_ns() - before
         row.calls += 1
         row.nanoseconds += elapsed
         if elapsed >= self.slow_ns:
@@ -201,7 +226,7 @@ class Dispatch:
 
     def _reject(self, session: Any, row: Command, text: str) -> None:
         row.rejected += 1
-        session.reply(self._count_error(ClientError(text)))
+        session.reply(self._count_error(ClientError(refused(session, row, text))))
 
     def _failed(self, row: Command, error: ClientError) -> ClientError:
         row.failed += 1
@@ -277,8 +302,8 @@ class Dispatch:
         waiting = session.waiting
         session.waiting = None
         store = self._store
-        if self.logging and self._access.session != session.log_id:
-            self._access.enter(session.log_id)
+        if session is not self.entered:
+            self._enter(session)
         database = session.db
         resumed = Resumed(database, set(waiting.waited), ticket.errors)
         done = 0

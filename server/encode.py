@@ -42,10 +42,10 @@ from antecache.server.errors import ClientError, ProtocolError
 CRLF = b"\r\n"
 
 # Headers are looked up rather than formatted: 0.05 against 0.2 microseconds.
-_TABLE = 2048
-_BULK = [b"$%d\r\n" % size for size in range(_TABLE)]
+SHORT = 2048
+BULK = [b"$%d\r\n" % size for size in range(SHORT)]
 _ARRAY = [b"*%d\r\n" % count for count in range(256)]
-_INTEGER = [b":%d\r\n" % number for number in range(_TABLE)]
+_INTEGER = [b":%d\r\n" % number for number in range(SHORT)]
 _STATUS = {
     text: b"+%b\r\n" % text.encode()
     for text in "OK PONG QUEUED none string list hash set zset stream".split()
@@ -122,13 +122,13 @@ def encode(reply: Any, protocol: int, out: list[bytes]) -> None:
     kind = type(reply)
     if kind is bytes:
         size = len(reply)
-        out += (_BULK[size] if size < _TABLE else b"$%d\r\n" % size, reply, CRLF)
+        out += (BULK[size] if size < SHORT else b"$%d\r\n" % size, reply, CRLF)
     elif reply is None:
         out.append(b"$-1\r\n" if protocol == 2 else b"_\r\n")
     elif kind is Encoded:
         out.append(reply)
     elif kind is int:
-        out.append(_INTEGER[reply] if 0 <= reply < _TABLE else b":%d\r\n" % reply)
+        out.append(_INTEGER[reply] if 0 <= reply < SHORT else b":%d\r\n" % reply)
     else:
         mark = len(out)
         try:
@@ -202,8 +202,8 @@ def _array(reply: Collection[object], protocol: int, out: list[bytes]) -> None:
 
 def _items(items: Iterable[object], protocol: int, out: list[bytes]) -> None:
     for item in items:
-        if type(item) is bytes and len(item) < _TABLE:
-            out += (_BULK[len(item)], item, CRLF)
+        if type(item) is bytes and len(item) < SHORT:
+            out += (BULK[len(item)], item, CRLF)
         else:
             encode(item, protocol, out)
 

@@ -48,13 +48,13 @@ class Session(asyncio.Protocol):
         self.last_command: Argv | None = None
         self.watched: set[tuple[int, bytes]] = set()
         self.no_touch = self.no_evict = False
-        self.closing = False
-        self.special = False
+        self._closing = False
+        self.special = self.busy = False
         self.net_in = self.net_out = 0
         self.transaction_failed = False
         self.transaction_dirty = False
-        self.waiting: Any = None  # dispatch.Waiting while parked
-        self.held = False  # CLIENT PAUSE holds its commands back
+        self._waiting: Any = None
+        self._held = False
         self.out: list[bytes] = []
         self.address = self.local_address = ""
         self.fd = -1
@@ -81,14 +81,50 @@ class Session(asyncio.Protocol):
     # -- state that makes a session special ---------------------------------
 
     def _look(self) -> None:
-        """Whether dispatch must take the slower way for this session."""
+        """Whether dispatch must take the slower way for this session, or may not run at all."""
+        self.busy = self._waiting is not None or self._held or self._closing
         self.special = (
-            not self._authenticated
+            self.server.attending
+            or not self._authenticated
             or self._transaction is not None
             or self._reply_mode != "on"
             or self._monitoring
-            or self.closing
+            or self._closing
         )
+
+    def look(self) -> None:
+        """The server began or ended to attend to every command (MONITOR, CLIENT PAUSE)."""
+        self._look()
+
+    @property
+    def waiting(self) -> Any:
+        """`dispatch.Waiting` while parked, else None."""
+        return self._waiting
+
+    @waiting.setter
+    def waiting(self, waiting: Any) -> None:
+        self._waiting = waiting
+        self.busy = waiting is not None or self._held or self._closing
+
+    @property
+    def held(self) -> bool:
+        """Whether CLIENT PAUSE holds its commands back."""
+        return self._held
+
+    @held.setter
+    def held(self, value: bool) -> None:
+        self._held = value
+        self._look()
+
+    @property
+    def closing(self) -> bool:
+        """Set to close once the replies so far are written."""
+        return self._closing
+
+    @closing.setter
+    def closing(self, value: bool) -> None:
+        self._closing = value
+        self._look()
 
     @property
     def authenticated(self) -> bool:
@@ -137,6 +173,7 @@ class Session(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Register, or refuse when there are too many clients already."""
         self._transport = cast(asyncio.Transport, transport)
+        self._write = self._transport.write
         peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         self.address, self.local_address = _address(peer), _address(local)
         sock = transport.get_extra_info("socket")
@@ -145,8 +182,8 @@ class Session(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget everything about this client."""
-        self.closing = self._lost = True
-        self.special = True
+        self._lost = True
+        self.closing = True
         self._backlog.clear()
         self.server.dispatch.abandon(self)
         self.server.disconnected(self)
@@ -156,18 +193,22 @@ class Session(asyncio.Protocol):
         size = len(data)
         self.net_in += size
         self._stats.net_in += size
-        if self.closing:
-            return
         commands = self._feed(data)
-        if self.waiting is not None or self.held:
-            self._backlog += commands
-            self._backlog_bytes += size
-            if self._backlog_bytes > MAX_BACKLOG:
-                self._pause()
+        if self.busy:
+            self._postpone(commands, size)
         elif commands:
             self._run(self, commands)
         if not self._parser.idle:
             self._look_at_parser()
+
+    def _postpone(self, commands: list[Argv], size: int) -> None:
+        """An earlier command waits, or the session is closing: nothing runs now."""
+        if self.closing:
+            return
+        self._backlog += commands
+        self._backlog_bytes += size
+        if self._backlog_bytes > MAX_BACKLOG:
+            self._pause()
 
     def _look_at_parser(self) -> None:
         """The parser refuses a frame, holds too much, or waits to see whether AUTH succeeded."""
@@ -222,26 +263,23 @@ class Session(asyncio.Protocol):
         """Send something outside the order of replies, at once."""
         pieces: list[bytes] = []
         encode(reply, self.protocol, pieces)
-        self._write(b"".join(pieces))
-
-    def flush(self) -> None:
-        """Write the replies so far; closes when the session is to be closed."""
-        out = self.out
-        if out:
-            data = b"".join(out)
-            out.clear()
-            if not self._lost:
-                self.net_out += len(data)
-                self._stats.net_out += len(data)
-                self._transport.write(data)
-        if self.closing:
-            self._transport.close()
-
-    def _write(self, data: bytes) -> None:
+        data = b"".join(pieces)
         if not self._lost:
             self.net_out += len(data)
             self._stats.net_out += len(data)
-            self._transport.write(data)
+            self._write(data)
+
+    def flush(self) -> None:
+        """Write the replies so far; closes when the session is to be closed."""
+        data = b"".join(self.out)
+        self.out.clear()
+        if not self._lost:
+            size = len(data)
+            self.net_out += size
+            self._stats.net_out += size
+            self._write(data)
+        if self._closing:
+            self._transport.close()
 
     def resume(self, ticket: Ticket) -> None:
         """The keys a parked command waited for are there, or cannot be had."""
@@ -280,7 +318,6 @@ class Session(asyncio.Protocol):
     def kill(self) -> None:
         """Close the connection once what was written has gone."""
         self.closing = True
-        self._look()
         self._transport.close()
 
     def abort(self) -> None:

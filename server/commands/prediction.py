@@ -7,6 +7,7 @@ prefetcher, the ledger and the trainer keep, and pass wishes on to them.
 from __future__ import annotations
 
 import time
+from binascii import crc32
 from typing import Any
 
 from antecache.server.command import Argv, command, container
@@ -226,7 +227,8 @@ def import_(client: Any, argv: Argv) -> str:
 )
 def session(client: Any, argv: Argv) -> Any:
     """OK; the same name means the same session on any connection."""
-    client.log_id = hash(argv[2]) & 0x7FFF_FFFF | 0x8000_0000
+    client.log_id = crc32(argv[2]) | 0x1_0000_0000  # beyond the numbers of connections
+    client.server.dispatch.entered = None
     return OK
 
 
