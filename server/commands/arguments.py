@@ -84,11 +84,9 @@ def deadline(text: bytes, *, unit: int, relative: bool, now: int, name: str) -> 
 def cursor(text: bytes) -> int:
     """A SCAN cursor: an unsigned 64-bit number as `strtoul` reads it."""
     digits = text[1:] if text[:1] in (b"-", b"+") else text
-    if not digits.isdigit() or len(digits) > 40:
+    if text and (not digits.isdigit() or len(digits) > 40 or int(digits) > CURSOR_MAX):
         raise ClientError("ERR invalid cursor")
-    number = int(digits)
-    if number > CURSOR_MAX:
-        raise ClientError("ERR invalid cursor")
+    number = int(digits or b"0")
     return -number & CURSOR_MAX if text[:1] == b"-" else number
 
 

@@ -390,10 +390,12 @@ def hscan(client: ClientView, argv: Argv) -> list[bytes | list[bytes]]:
     """HSCAN key cursor [MATCH pattern] [COUNT count] [NOVALUES]."""
     position = cursor(argv[2])
     entry = client.db.read(argv[1])
+    if entry is None:  # Redis does not look at the options then
+        return [b"0", []]
     fields = fields_of(entry)
     options = ScanOptions(argv, 3, novalues=True)
     following, names = 0, list(fields)
-    if entry is not None and isinstance(entry.value, dict) and len(names) > SCANNED_WHOLE:
+    if isinstance(entry.value, dict) and len(names) > SCANNED_WHOLE:
         if not isinstance(fields, Hash):
             fields = entry.value = Hash(fields)
         following, names = fields.scan(position, options.count)

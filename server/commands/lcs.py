@@ -31,7 +31,7 @@ Span = tuple[int, int]  # first and last index
     complexity="O(N*M) where N and M are the lengths of s1 and s2, respectively",
     summary="Finds the longest common substring.",
 )
-def lcs(client: ClientView, argv: Argv) -> bytes | int | dict[str, object]:
+def lcs(client: ClientView, argv: Argv) -> bytes | int | dict[bytes, object]:
     """LCS key1 key2 [LEN] [IDX] [MINMATCHLEN n] [WITHMATCHLEN]."""
     entries = [client.db.read(key) for key in argv[1:3]]
     for entry in entries:
@@ -74,7 +74,7 @@ def lcs(client: ClientView, argv: Argv) -> bytes | int | dict[str, object]:
         if size >= shortest:
             match: list[object] = [list(in_left), list(in_right)]
             matches.append([*match, size] if with_length else match)
-    return {"matches": matches, "len": length}
+    return {b"matches": matches, b"len": length}
 
 
 def _rows(left: bytes, right: bytes) -> list[int]:

@@ -108,7 +108,7 @@ def replace(client: ClientView, entry: Entry, value: bytes) -> None:
 def set_(client: ClientView, argv: Argv) -> bytes | None:
     """SET key value [NX | XX] [GET] [EX s | PX ms | EXAT s | PXAT ms | KEEPTTL]."""
     if len(argv) == 3:
-        client.db.put(argv[1], argv[2])
+        client.db.set_string(argv[1], argv[2])
         return OK
     return _set_with_options(client, argv)
 

@@ -34,6 +34,15 @@ def queue(client: ClientView, row: Command, argv: Argv) -> str:
     return "QUEUED"
 
 
+def refused(client: ClientView, row: Command, text: str) -> str:
+    """The error for a command that dispatch refuses: EXEC takes its transaction along."""
+    if row.name != "exec" or row.parent is not None:
+        return text
+    if client.transaction is not None:
+        _end(client)
+    return f"EXECABORT Transaction discarded because of: {text.removeprefix('ERR ')}"
+
+
 @command(
     "multi",
     1,

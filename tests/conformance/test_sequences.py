@@ -1,0 +1,357 @@
+"""Random sequences of commands, answered by antecache and by redis-server alike.
+
+Few keys, few fields and few values, so that commands meet each other's traces:
+wrong types, overflows, keys that another command removed. Replies are compared
+byte for byte, unless Redis itself promises no order, or the answer is a time or a
+random choice. At the end everything the databases hold is compared, and our
+store's books are recounted. `ANTECACHE_FUZZ=20` runs twenty times as many.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+wire = sys.modules["antecache_tests_wire"]
+
+SCALE = int(os.environ.get("ANTECACHE_FUZZ", "1"))
+TOLERANCE_S, TOLERANCE_MS = 2, 1500
+
+Argv = list[bytes]
+Same = Callable[[Any, Any], bool]
+
+# -- what is sent -----------------------------------------------------------
+
+key = st.sampled_from([b"a", b"b", b"c", b"d"])
+field = st.sampled_from([b"f", b"g", b"h", b""])
+number = st.sampled_from(
+    [b"0", b"1", b"-1", b"7", b"100", b"9223372036854775807", b"-9223372036854775808"]
+)
+odd_number = st.one_of(
+    number,
+    st.sampled_from(
+        [b"", b"x", b"1.5", b" 1", b"+1", b"01", b"-0", b"1_0", b"9223372036854775808", b"1e3"]
+    ),
+)
+amount = st.sampled_from(
+    [b"1.5", b"-2", b"0", b"3.0e3", b"1e400", b"inf", b"nan", b"", b"x", b"0x10", b".5", b"1e-17"]
+)
+value = st.one_of(
+    number,
+    st.sampled_from(
+        [b"", b"text", b"1.5", b"0.1", b"long" * 12, b"x" * 70, b"\x00\xff\r\n", b"inf"]
+    ),
+)
+# Deadlines are far away or long ago: none of them falls within the test.
+lasting = st.sampled_from([b"1000", b"5000", b"100000", b"0", b"-1", b"x", b"9223372036854775807"])
+instant = st.sampled_from([b"9999999999", b"9999999999999", b"1", b"0", b"-5", b"x"])
+milliseconds = st.sampled_from([b"1000000", b"5000000", b"0", b"-1", b"x", b"9223372036854775807"])
+index = st.sampled_from([b"0", b"1", b"-1", b"2", b"-3", b"100", b"-100", b"x"])
+database = st.sampled_from([b"0", b"1", b"1", b"99", b"x"])
+glob = st.sampled_from(
+    [b"*", b"a", b"?", b"[ab]", b"[^a]", b"[a-c]*", b"\\a", b"", b"**", b"[", b"x*"]
+)
+
+
+def flag(*words: str) -> st.SearchStrategy[Argv]:
+    """One of some options, or none of them."""
+    return st.sampled_from([[], *([word.encode()] for word in words)])
+
+
+def expiry(at: st.SearchStrategy[bytes]) -> st.SearchStrategy[Argv]:
+    """An option of SET or GETEX, with absolute times from `at`."""
+    return st.one_of(
+        st.tuples(st.sampled_from([b"EX", b"ex"]), lasting),
+        st.tuples(st.just(b"PX"), milliseconds),
+        st.tuples(st.sampled_from([b"EXAT", b"PXAT"]), at),
+    ).map(list)
+
+
+# SET keeps a key whose deadline has passed until somebody looks, and DBSIZE would count it or not.
+future = st.sampled_from([b"9999999999", b"9999999999999", b"0", b"-5", b"x"])
+set_options = st.lists(
+    st.one_of(expiry(future), flag("NX", "XX", "GET", "KEEPTTL", "nx", "get", "bogus")), max_size=3
+).map(lambda parts: sum(parts, []))
+getex_options = st.lists(st.one_of(expiry(instant), flag("PERSIST", "KEEPTTL")), max_size=2).map(
+    lambda parts: sum(parts, [])
+)
+conditions = st.lists(flag("NX", "XX", "GT", "LT", "gt", "bogus"), max_size=2).map(
+    lambda parts: sum(parts, [])
+)
+keys = st.lists(key, min_size=1, max_size=3)
+pairs = st.lists(st.tuples(key, value), min_size=1, max_size=3).map(lambda p: sum(map(list, p), []))
+fields = st.lists(field, min_size=1, max_size=3)
+field_pairs = st.lists(st.tuples(field, value), min_size=1, max_size=3).map(
+    lambda p: sum(map(list, p), [])
+)
+
+
+def cmd(name: str, *parts: Any) -> st.SearchStrategy[Argv]:
+    """A command from strategies of one argument (bytes) or of several (lists)."""
+
+    def join(drawn: tuple[Any, ...]) -> Argv:
+        argv = [word.encode() for word in name.split()]
+        for part in drawn:
+            argv += part if isinstance(part, list) else [part]
+        return argv
+
+    return st.tuples(*(st.just(p) if isinstance(p, bytes) else p for p in parts)).map(join)
+
+
+STRINGS = [
+    cmd("SET", key, value),
+    cmd("SET", key, value, set_options),
+    cmd("GET", key),
+    cmd("GETEX", key, getex_options),
+    cmd("GETDEL", key),
+    cmd("GETSET", key, value),
+    cmd("SETNX", key, value),
+    cmd("SETEX", key, lasting, value),
+    cmd("PSETEX", key, milliseconds, value),
+    cmd("MGET", keys),
+    cmd("MSET", pairs),
+    cmd("MSET", pairs, key),
+    cmd("MSETNX", pairs),
+    cmd("INCR", key),
+    cmd("DECR", key),
+    cmd("INCRBY", key, odd_number),
+    cmd("DECRBY", key, odd_number),
+    cmd("INCRBYFLOAT", key, amount),
+    cmd("APPEND", key, value),
+    cmd("STRLEN", key),
+    cmd("GETRANGE", key, index, index),
+    cmd("SUBSTR", key, index, index),
+    cmd("SETRANGE", key, index, value),
+    cmd("LCS", key, key, flag("LEN", "IDX"), flag("WITHMATCHLEN"), flag("LEN")),
+    cmd("LCS", key, key, b"IDX", b"MINMATCHLEN", odd_number),
+]
+HASHES = [
+    cmd("HSET", key, field_pairs),
+    cmd("HSET", key, field_pairs, field),
+    cmd("HMSET", key, field_pairs),
+    cmd("HSETNX", key, field, value),
+    cmd("HGET", key, field),
+    cmd("HMGET", key, fields),
+    cmd("HGETALL", key),
+    cmd("HKEYS", key),
+    cmd("HVALS", key),
+    cmd("HLEN", key),
+    cmd("HEXISTS", key, field),
+    cmd("HSTRLEN", key, field),
+    cmd("HDEL", key, fields),
+    cmd("HINCRBY", key, field, odd_number),
+    cmd("HINCRBYFLOAT", key, field, amount),
+    cmd("HRANDFIELD", key),
+    cmd("HRANDFIELD", key, index, flag("WITHVALUES", "bogus")),
+    cmd("HSCAN", key, b"0", flag("bogus")),
+    cmd("HSCAN", key, b"0", b"MATCH", glob),
+    cmd("HSCAN", key, b"0", b"COUNT", odd_number),
+]
+KEYS = [
+    cmd("DEL", keys),
+    cmd("UNLINK", keys),
+    cmd("EXISTS", keys),
+    cmd("TOUCH", keys),
+    cmd("TYPE", key),
+    cmd("TTL", key),
+    cmd("PTTL", key),
+    cmd("EXPIRETIME", key),
+    cmd("PEXPIRETIME", key),
+    cmd("EXPIRE", key, lasting, conditions),
+    cmd("PEXPIRE", key, milliseconds, conditions),
+    cmd("EXPIREAT", key, instant, conditions),
+    cmd("PEXPIREAT", key, instant, conditions),
+    cmd("PERSIST", key),
+    cmd("RENAME", key, key),
+    cmd("RENAMENX", key, key),
+    cmd("COPY", key, key, flag("REPLACE", "replace")),
+    cmd("COPY", key, key, b"DB", database, flag("REPLACE", "bogus")),
+    cmd("MOVE", key, database),
+    cmd("KEYS", glob),
+    cmd("SCAN", b"0", b"COUNT", b"1000"),
+    cmd("SCAN", b"0", b"COUNT", b"1000", b"MATCH", glob),
+    cmd("SCAN", b"0", b"COUNT", b"1000", b"TYPE", st.sampled_from([b"hash", b"STRING", b"x"])),
+    cmd("RANDOMKEY"),
+    cmd("DBSIZE"),
+    cmd("FLUSHDB", flag("ASYNC", "SYNC", "bogus")),
+    cmd("SWAPDB", database, database),
+    cmd("SELECT", st.sampled_from([b"0", b"1"])),
+    cmd("OBJECT REFCOUNT", key),
+]
+# A transaction around the next commands; where there is none the errors are compared.
+TRANSACTIONS = [
+    cmd("MULTI"),
+    cmd("EXEC"),
+    cmd("DISCARD"),
+    cmd("WATCH", keys),
+    cmd("UNWATCH"),
+    cmd("GET"),
+    cmd("NOSUCHCOMMAND", key),
+]
+
+any_command = st.one_of(
+    st.one_of(STRINGS), st.one_of(HASHES), st.one_of(KEYS), st.one_of(TRANSACTIONS)
+)
+
+# -- how replies are compared -----------------------------------------------
+
+
+def _flat(reply: Any) -> list[Any]:
+    """The pairs of a map or of a flat array, sorted."""
+    items = [x for pair in reply.pairs for x in pair] if isinstance(reply, wire.Map) else reply
+    return sorted(zip(items[::2], items[1::2], strict=True))
+
+
+def in_any_order(ours: Any, theirs: Any) -> bool:
+    if not isinstance(theirs, list):
+        return bool(ours == theirs)
+    return isinstance(ours, list) and sorted(ours) == sorted(theirs)
+
+
+def pairs_in_any_order(ours: Any, theirs: Any) -> bool:
+    if isinstance(theirs, wire.Error) or theirs is None:
+        return bool(ours == theirs)
+    return type(ours) is type(theirs) and _flat(ours) == _flat(theirs)
+
+
+def page(same: Same) -> Same:
+    """A reply of SCAN: the cursor is the server's own, the elements are to be the same."""
+
+    def compare(ours: Any, theirs: Any) -> bool:
+        if not isinstance(theirs, list):
+            return bool(ours == theirs)
+        return ours[0] == theirs[0] == b"0" and same(ours[1], theirs[1])
+
+    return compare
+
+
+def within(tolerance: int) -> Same:
+    def compare(ours: Any, theirs: Any) -> bool:
+        if isinstance(ours, int) and isinstance(theirs, int) and theirs >= 0:
+            return ours >= 0 and abs(ours - theirs) <= tolerance
+        return bool(ours == theirs)
+
+    return compare
+
+
+def same_shape(ours: Any, theirs: Any) -> bool:
+    """A random choice: as many, of the same form."""
+    if isinstance(theirs, wire.Error) or theirs is None:
+        return bool(ours == theirs)
+    if isinstance(theirs, list):
+        return (
+            isinstance(ours, list)
+            and len(ours) == len(theirs)
+            and all(map(same_shape, ours, theirs))
+        )
+    return type(ours) is type(theirs)
+
+
+COMPARE: dict[bytes, Same] = {
+    b"KEYS": in_any_order,
+    b"HKEYS": in_any_order,
+    b"HVALS": in_any_order,
+    b"HGETALL": pairs_in_any_order,
+    b"SCAN": page(in_any_order),
+    b"HSCAN": page(pairs_in_any_order),
+    b"TTL": within(TOLERANCE_S),
+    b"EXPIRETIME": within(TOLERANCE_S),
+    b"PTTL": within(TOLERANCE_MS),
+    b"PEXPIRETIME": within(TOLERANCE_MS),
+    b"RANDOMKEY": same_shape,
+    b"HRANDFIELD": same_shape,
+    b"OBJECT": same_shape,  # Redis shares small integers and says so
+}
+
+
+class Replies:
+    """Compares replies in order; the elements of EXEC's as those of the commands queued."""
+
+    def __init__(self) -> None:
+        self.queued: list[Argv] = []
+
+    def same(self, argv: Argv, ours: bytes, theirs: bytes) -> bool:
+        if ours == b"+QUEUED\r\n" == theirs:
+            self.queued.append(argv)
+            return True
+        queued = self.queued
+        if argv[0] in (b"EXEC", b"DISCARD", b"MULTI"):
+            self.queued = []
+        if ours == theirs:
+            return True
+        if argv[0] == b"EXEC":
+            mine, others = wire.decode(ours), wire.decode(theirs)
+            return (
+                isinstance(mine, list)
+                and isinstance(others, list)
+                and len(mine) == len(others) == len(queued)
+                and all(map(self._alike, queued, mine, others))
+            )
+        return argv[0] in COMPARE and self._alike(argv, wire.decode(ours), wire.decode(theirs))
+
+    @staticmethod
+    def _alike(argv: Argv, ours: Any, theirs: Any) -> bool:
+        return bool(ours == theirs) or (argv[0] in COMPARE and COMPARE[argv[0]](ours, theirs))
+
+
+Contents = dict[int, dict[bytes, tuple[Any, ...]]]
+
+
+def contents(connection: Any) -> Contents:
+    """Type, deadline and value of every key in the databases that the commands reach."""
+    found: Contents = {}
+    connection.raw((b"DISCARD",), (b"UNWATCH",))
+    for db in (0, 1):
+        connection.ask("SELECT", db)
+        connection.ask("EXISTS", "a", "b", "c", "d")  # what has expired is counted until looked at
+        names = sorted(connection.ask("KEYS", "*"))
+        assert connection.ask("DBSIZE") == len(names)
+        assert sorted(connection.ask("SCAN", 0, "COUNT", 1000)[1]) == names
+        found[db] = {}
+        for name in names:
+            kind = connection.ask("TYPE", name)
+            if kind == "string":
+                held = connection.ask("GET", name)
+            else:
+                held = _flat(connection.ask("HGETALL", name))
+            found[db][name] = (kind, connection.ask("PEXPIRETIME", name), held)
+    return found
+
+
+def same_contents(ours: Contents, theirs: Contents) -> bool:
+    near = within(TOLERANCE_MS)
+    return all(
+        ours[db].keys() == theirs[db].keys()
+        and all(
+            kind == other_kind and near(at, other_at) and held == other_held
+            for (kind, at, held), (other_kind, other_at, other_held) in zip(
+                ours[db].values(), theirs[db].values(), strict=True
+            )
+        )
+        for db in theirs
+    )
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+@settings(
+    max_examples=150 * SCALE,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(commands=st.lists(any_command, min_size=1, max_size=40))
+def test_answers_as_redis_does(both: Any, protocol: int, commands: list[Argv]) -> None:
+    pair = both[protocol]
+    pair.clear()
+    replies = Replies()
+    answered = zip(commands, pair.raw(*commands), strict=True)
+    for argv, (ours, theirs) in answered:
+        assert replies.same(argv, ours, theirs), (argv, ours, theirs)
+    ours_held, theirs_held = contents(pair.ours), contents(pair.theirs)
+    assert same_contents(ours_held, theirs_held), (ours_held, theirs_held)
+    pair.check()
