@@ -127,6 +127,11 @@ class Driver(ABC):
                 raise ConfigError(f"backing: {error}") from None
         return self._engine
 
+    async def close(self) -> None:
+        """Let go of SQLAlchemy's engine."""
+        if self._engine is not None:
+            await self._engine.dispose()
+
     async def connect(self) -> Raw:
         """A connection of the driver, detached from SQLAlchemy, ready for `fetch`."""
         fairy = await self.engine.raw_connection()

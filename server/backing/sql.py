@@ -89,14 +89,20 @@ class SqlBacking(Backing):
         driver.check()
         self._driver = driver
         self._connections = Connections(driver, size)
+        connection = driver.engine.connect()
         try:
-            async with driver.engine.connect() as connection:
-                found = await driver.reflect(connection)
-                configured = [
-                    await self._configured(driver, connection, found, spec) for spec in self.specs
-                ]
+            await connection.start()
+        except Exception as error:  # whatever the driver raises: there is no common class
+            raise backing_error(error, driver.url) from error
+        try:
+            found = await driver.reflect(connection)
+            configured = [
+                await self._configured(driver, connection, found, spec) for spec in self.specs
+            ]
         except (sa.exc.SQLAlchemyError, OSError) as error:
             raise backing_error(error, driver.url) from error
+        finally:
+            await connection.close()
         self._links = found.links
         self.skipped = found.skipped
         named = {spec.table for spec in self.specs}
@@ -217,7 +223,7 @@ class SqlBacking(Backing):
         if self._connections is not None:
             await self._connections.close()
         if self._driver is not None:
-            await self._driver.engine.dispose()
+            await self._driver.close()
 
     async def _fetch(self, sql: str, params: Sequence[Any], loaded: Loaded) -> Answer:
         """Run one SELECT on some connection, once more when the connection was dead."""
