@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -59,6 +60,11 @@ glob = st.sampled_from(
 )
 
 
+def joined(parts: Iterable[Iterable[bytes]]) -> Argv:
+    """Several arguments as one list."""
+    return list(chain.from_iterable(parts))
+
+
 def flag(*words: str) -> st.SearchStrategy[Argv]:
     """One of some options, or none of them."""
     return st.sampled_from([[], *([word.encode()] for word in words)])
@@ -77,19 +83,15 @@ def expiry(at: st.SearchStrategy[bytes]) -> st.SearchStrategy[Argv]:
 future = st.sampled_from([b"9999999999", b"9999999999999", b"0", b"-5", b"x"])
 set_options = st.lists(
     st.one_of(expiry(future), flag("NX", "XX", "GET", "KEEPTTL", "nx", "get", "bogus")), max_size=3
-).map(lambda parts: sum(parts, []))
+).map(joined)
 getex_options = st.lists(st.one_of(expiry(instant), flag("PERSIST", "KEEPTTL")), max_size=2).map(
-    lambda parts: sum(parts, [])
+    joined
 )
-conditions = st.lists(flag("NX", "XX", "GT", "LT", "gt", "bogus"), max_size=2).map(
-    lambda parts: sum(parts, [])
-)
+conditions = st.lists(flag("NX", "XX", "GT", "LT", "gt", "bogus"), max_size=2).map(joined)
 keys = st.lists(key, min_size=1, max_size=3)
-pairs = st.lists(st.tuples(key, value), min_size=1, max_size=3).map(lambda p: sum(map(list, p), []))
+pairs = st.lists(st.tuples(key, value), min_size=1, max_size=3).map(joined)
 fields = st.lists(field, min_size=1, max_size=3)
-field_pairs = st.lists(st.tuples(field, value), min_size=1, max_size=3).map(
-    lambda p: sum(map(list, p), [])
-)
+field_pairs = st.lists(st.tuples(field, value), min_size=1, max_size=3).map(joined)
 
 
 def cmd(name: str, *parts: Any) -> st.SearchStrategy[Argv]:
