@@ -53,8 +53,10 @@ class Ghosts:
         return place
 
     def push(self, key: bytes, payload: int = 0) -> None:
-        """Add `key`, which must not be in it, as the youngest."""
+        """Add `key` as the youngest, or make it so (one key of two databases leaves twice)."""
         hashed = hash(key)
+        if self.count:
+            self._take(hashed)
         slot = self._fresh
         if slot:
             self._fresh = self._chain[slot]

@@ -147,6 +147,8 @@ class Policy(ABC):
     deterministic: ClassVar[bool] = True
     #: False when the policy can never evict (`noeviction`)
     evicts: ClassVar[bool] = True
+    #: the upper bits (where >> 4) of the queue numbers, so that `auto` can tell whose a node is
+    family: ClassVar[int] = 0
 
     def __init__(self, *, seed: int = 0) -> None:
         self.seed = seed

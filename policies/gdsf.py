@@ -19,6 +19,7 @@ from typing import ClassVar
 
 from antecache.policies.base import Node, Policy
 
+HELD = 0x41
 UNITS = 1e6  # keeps priorities of large values far from the clock's rounding
 
 
@@ -26,6 +27,7 @@ class GDSF(Policy):
     """Evicts the node of the lowest priority."""
 
     name: ClassVar[str] = "gdsf"
+    family: ClassVar[int] = 4
     paper: ClassVar[str] = "Cherkasova, 'Greedy-Dual-Size-Frequency', HP Labs 1998"
 
     def __init__(self, *, seed: int = 0) -> None:
@@ -49,7 +51,7 @@ class GDSF(Policy):
         return UNITS * relative / max(1, node.size)
 
     def insert(self, node: Node) -> None:
-        node.where = 1
+        node.where = HELD
         self.count += 1
         self.total += node.size
         self._enter(node, 1)

@@ -23,6 +23,7 @@ from typing import ClassVar
 
 from antecache.policies.base import Node, Policy
 
+HELD = 0x51
 CLASSES = 12
 AGES = 128
 COVER = 8  # lifetimes of the cache, in uses per resident, that the ages span
@@ -37,6 +38,7 @@ class LHD(Policy):
     """
 
     name: ClassVar[str] = "lhd"
+    family: ClassVar[int] = 5
     paper: ClassVar[str] = "Beckmann et al., 'LHD: Improving Cache Hit Rate', NSDI 2018"
     deterministic: ClassVar[bool] = False
 
@@ -57,7 +59,7 @@ class LHD(Policy):
 
     def insert(self, node: Node) -> None:
         self._uses += 1
-        node.where = 1
+        node.where = HELD
         node.state = [len(self._nodes), self._uses, CLASSES - 1]
         self._nodes.append(node)
         self.count += 1

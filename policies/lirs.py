@@ -24,8 +24,8 @@ from typing import ClassVar
 from antecache.policies._ghost import Ghosts
 from antecache.policies.base import Node, Policy, Queue
 
-LOW = 1
-HIGH = 2
+LOW = 0x21
+HIGH = 0x22
 WRAP = 0xFFFFFFFF
 
 
@@ -37,6 +37,7 @@ class LIRS(Policy):
     """
 
     name: ClassVar[str] = "lirs"
+    family: ClassVar[int] = 2
     paper: ClassVar[str] = "Jiang and Zhang, 'LIRS', SIGMETRICS 2002"
 
     def __init__(self, *, seed: int = 0, high: float = 0.01, ghost: float = 2.0) -> None:

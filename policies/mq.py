@@ -21,6 +21,7 @@ from antecache.policies._ghost import Ghosts
 from antecache.policies.base import Node, Policy, Queue
 
 QUEUES = 8
+FIRST = 0x61  # the lowest queue
 SINK_AT_ONCE = 16  # nodes of one queue before one eviction; bounds the work after an idle time
 
 
@@ -32,13 +33,14 @@ class MQ(Policy):
     """
 
     name: ClassVar[str] = "mq"
+    family: ClassVar[int] = 6
     paper: ClassVar[str] = "Zhou et al., 'The Multi-Queue replacement algorithm', USENIX ATC 2001"
 
-    def __init__(self, *, seed: int = 0, lifetime: float = 4.0, ghost: float = 4.0) -> None:
+    def __init__(self, *, seed: int = 0, lifetime: float = 8.0, ghost: float = 4.0) -> None:
         super().__init__(seed=seed)
         self.lifetime = lifetime
         self.ghost = ghost
-        self._queues = [Queue() for _ in range(QUEUES)]  # where = index + 1
+        self._queues = [Queue() for _ in range(QUEUES)]  # where = FIRST + index
         self._ghosts = Ghosts()
         self._uses = 0  # the clock; a node's state is (number of its uses, its last or sinking)
 
@@ -50,23 +52,24 @@ class MQ(Policy):
         self._enter(node, 1 if known is None else known + 1)
 
     def _enter(self, node: Node, uses: int) -> None:
-        where = min(uses.bit_length(), QUEUES)
-        node.where = where
+        index = min(uses.bit_length(), QUEUES) - 1
+        node.where = FIRST + index
         node.state = (uses, self._uses)
-        self._queues[where - 1].append(node)
+        self._queues[index].append(node)
 
     def hit(self, node: Node) -> None:
         self._uses += 1
         uses = node.state[0] + 1
-        where = uses.bit_length()
-        if where > QUEUES:
-            where = QUEUES
-        if where == node.where:
-            self._queues[where - 1].refresh(node)
+        index = uses.bit_length() - 1
+        if index >= QUEUES:
+            index = QUEUES - 1
+        before = node.where - FIRST
+        if index == before:
+            self._queues[index].refresh(node)
         else:
-            self._queues[node.where - 1].remove(node)
-            node.where = where
-            self._queues[where - 1].append(node)
+            self._queues[before].remove(node)
+            node.where = FIRST + index
+            self._queues[index].append(node)
         node.state = (uses, self._uses)
 
     def evict(self) -> Node | None:
@@ -91,18 +94,18 @@ class MQ(Policy):
                 if node is queue.head or node.state[1] >= before:
                     break
                 queue.remove(node)
-                node.where = index
+                node.where = FIRST + index - 1
                 node.state = (node.state[0], self._uses)
                 self._queues[index - 1].append(node)
 
     def remove(self, node: Node) -> None:
-        self._queues[node.where - 1].remove(node)
+        self._queues[node.where - FIRST].remove(node)
         node.where = node.state = 0
         self.count -= 1
         self.total -= node.size
 
     def resize(self, node: Node, size: int) -> None:
-        self._queues[node.where - 1].size += size - node.size
+        self._queues[node.where - FIRST].size += size - node.size
         self.total += size - node.size
         node.size = size
 
@@ -118,5 +121,7 @@ class MQ(Policy):
         self._ghosts.check()
         for index, queue in enumerate(self._queues):
             queue.check()
-            assert all(node.where == index + 1 for node in queue), "a node is in the wrong queue"
+            assert all(node.where == FIRST + index for node in queue), (
+                "a node is in the wrong queue"
+            )
             assert all(node.state[0] >= 1 for node in queue), "a count of uses is wrong"

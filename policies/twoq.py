@@ -14,8 +14,8 @@ from typing import ClassVar
 from antecache.policies._ghost import Ghosts
 from antecache.policies.base import Node, Policy, Queue
 
-NEW = 1
-MAIN = 2
+NEW = 0x31
+MAIN = 0x32
 
 
 class TwoQ(Policy):
@@ -26,6 +26,7 @@ class TwoQ(Policy):
     """
 
     name: ClassVar[str] = "twoq"
+    family: ClassVar[int] = 3
     paper: ClassVar[str] = "Johnson and Shasha, '2Q', VLDB 1994"
 
     def __init__(self, *, seed: int = 0, new: float = 0.25, ghost: float = 0.5) -> None:

@@ -30,9 +30,9 @@ from typing import ClassVar
 from antecache.policies._sketch import MOST, Sketch
 from antecache.policies.base import Node, Policy, Queue
 
-WINDOW = 1
-PROBATION = 2
-PROTECTED = 3
+WINDOW = 0x11
+PROBATION = 0x12
+PROTECTED = 0x13
 
 # Caffeine's BoundedLocalCache: HILL_CLIMBER_STEP_PERCENT, _STEP_DECAY_RATE, _RESTART_THRESHOLD
 STEP = 0.0625
@@ -44,7 +44,7 @@ SHRINK_AT_ONCE = 4  # nodes that leave a window above its share at one insertion
 class WTinyLFU(Policy):
     """Evicts the less frequent of the window's outcast and the main part's next victim.
 
-    window     share of the cache for the window at the start
+    window     share of the cache for the window, at the start where it adapts; may be set
     protected  share of the main part for nodes hit there
     period     uses per resident node between two halvings and two steps of the climber
     climb      whether the window adapts
@@ -52,6 +52,7 @@ class WTinyLFU(Policy):
     """
 
     name: ClassVar[str] = "wtinylfu"
+    family: ClassVar[int] = 1
     paper: ClassVar[str] = "Einziger et al., 'Adaptive Software Cache Management', Middleware 2018"
 
     def __init__(
@@ -79,7 +80,6 @@ class WTinyLFU(Policy):
         self._misses = 0
         self._hits = 0
         self._due = 0  # hits + misses at which the period ends
-        self._share = window
         self._step = STEP
         self._ratio = 0.0  # hit ratio of the last period
 
@@ -97,7 +97,7 @@ class WTinyLFU(Policy):
         node.where = WINDOW
         window = self._window
         window.append(node)
-        limit = self._share * self.total
+        limit = self.window * self.total
         for _ in range(SHRINK_AT_ONCE):
             if window.size <= limit or window.count == 1:
                 break
@@ -163,7 +163,7 @@ class WTinyLFU(Policy):
                 self._step = STEP if amount >= 0 else -STEP
             else:
                 self._step = amount * STEP_DECAY
-            self._share = min(0.8, max(0.005, self._share + amount))
+            self.window = min(0.8, max(0.005, self.window + amount))
         if self._due:
             self._base += 16
             self._sketch.age()
@@ -190,7 +190,7 @@ class WTinyLFU(Policy):
 
     def resize(self, node: Node, size: int) -> None:
         queues = (self._window, self._probation, self._protected)
-        queues[node.where - 1].size += size - node.size
+        queues[node.where - WINDOW].size += size - node.size
         self.total += size - node.size
         node.size = size
 
@@ -204,7 +204,7 @@ class WTinyLFU(Policy):
     def check(self) -> None:
         super().check()
         assert self._candidate is None or self._candidate.where == PROBATION
-        for where, queue in enumerate((self._window, self._probation, self._protected), 1):
+        for where, queue in enumerate((self._window, self._probation, self._protected), WINDOW):
             queue.check()
             assert all(node.where == where for node in queue), "a node is in the wrong queue"
             assert all(0 <= self._count(node) <= MOST for node in queue), "a count is wrong"
