@@ -34,6 +34,7 @@ _TOKEN = re.compile(
 _COMMENT = re.compile(r"/\*|\*/")
 _PLAIN_STRING = re.compile(r"(?:[^']|'')*'")
 _ESCAPED_STRING = re.compile(r"(?:[^'\\]|''|\\.)*'", re.DOTALL)
+_ESCAPED_NAME = re.compile(r'"(?:[^"\\]|""|\\.)*"', re.DOTALL)
 _BRACKETS = re.compile(r"[^\]]*\]")
 
 #: Words that start a statement which changes data, also inside WITH.
@@ -72,6 +73,7 @@ def read_query(sql: str, dialect: str) -> Query:
     names: dict[str, None] = {}
     words: list[str] = []  # of the outermost level
     depth, first, before = 0, "", ""
+    ended: int | None = None  # where the `;` stands
     start = at = 0
     while at < len(sql):
         found = _TOKEN.match(sql, at)
@@ -81,11 +83,10 @@ def read_query(sql: str, dialect: str) -> Query:
         if kind in ("space", "comment") or (token == "#" and dialect == "mysql"):
             at = end
             continue
+        if ended is not None:
+            raise ValueError("the query is more than one statement")
         if token == ";":
-            if sql[at + 1 :].strip():
-                raise ValueError("the query is more than one statement")
-            sql = sql[:at]
-            break
+            ended = at
         if kind == "param":
             parts += [sql[start:at], Param(token[1:])]
             names[token[1:]] = None
@@ -105,7 +106,7 @@ def read_query(sql: str, dialect: str) -> Query:
         depth += {"(": 1, ")": -1}.get(token, 0)
         before = token
         at = end
-    parts.append(sql[start:].rstrip())
+    parts.append(sql[start:ended].rstrip())
     if first not in ("select", "with"):
         raise ValueError("the query is not a SELECT")
     if "into" in words:
@@ -135,6 +136,8 @@ def _end_of(kind: str | None, token: str, sql: str, at: int, dialect: str) -> in
         found = _BRACKETS.match(sql, at)
     elif token == "#" and dialect == "mysql":
         found = re.compile(r"[^\n]*").match(sql, at)
+    elif token[0] == '"' and dialect == "mysql":  # a string there, unless ANSI_QUOTES is set
+        found = _ESCAPED_NAME.match(sql, at - len(token))
     elif token in ('"', "`"):
         found = None
     else:

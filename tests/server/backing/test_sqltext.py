@@ -29,15 +29,11 @@ def shown(sql: str, dialect: str = "sqlite") -> str:
         ("select (replace(a, 'x', 'y')) from t", "select (replace(a, 'x', 'y')) from t"),
         ("select `:a` from t", "select `:a` from t"),
         ("select updated, deleted from t where x=:x", "select updated, deleted from t where x=<x>"),
-        ("select 1;-- bye\n", None),
+        ("select 1;-- bye\n /* and */ ", "select 1"),
     ],
 )
-def test_parameters_and_what_looks_like_them(dialect: str, sql: str, expected: str | None) -> None:
-    if expected is None:
-        with pytest.raises(ValueError, match="more than one"):
-            shown(sql, dialect)
-    else:
-        assert shown(sql, dialect) == expected
+def test_parameters_and_what_looks_like_them(dialect: str, sql: str, expected: str) -> None:
+    assert shown(sql, dialect) == expected
 
 
 def test_each_dialect_has_its_own_quotes() -> None:
@@ -47,6 +43,7 @@ def test_each_dialect_has_its_own_quotes() -> None:
     assert shown(r"select E'\':a', :b", "postgresql") == r"select E'\':a', <b>"
     assert shown(r"select '\', :b", "postgresql") == r"select '\', <b>"
     assert shown(r"select '\':a', :b", "mysql") == r"select '\':a', <b>"
+    assert shown(r'select "\":a", :b', "mysql") == r'select "\":a", <b>'
     assert shown("select :b # :a\n", "mysql") == "select <b> # :a"
     assert shown("select [:a], :b", "sqlite") == "select [:a], <b>"
     assert shown("select 1 /* /* :a */ :b */ , :c", "postgresql") == (
@@ -75,6 +72,7 @@ def test_order_without_limit_is_known() -> None:
         ("update t set x = 1", "not a SELECT"),
         ("pragma writable_schema", "not a SELECT"),
         ("select 1; drop table t", "more than one"),
+        ("select 1;;", "more than one"),
         ("with x as (delete from t returning *) select * from x", "DELETE"),
         ("with x as (select 1) insert into t select * from x", "INSERT"),
         ("with x as (select 1) replace into t select * from x", "REPLACE"),
@@ -98,4 +96,4 @@ def test_any_text_is_read_or_refused_and_loses_nothing(text: str, dialect: str) 
         return
     again = query.render(lambda name: ":" + name)
     assert sql.startswith(again)
-    assert sql[len(again) :].strip() in ("", ";")
+    assert not sql[len(again) :].strip() or ";" in sql[len(again) :]
