@@ -18,6 +18,7 @@ from antecache.server.commands.texts import shown
 from antecache.server.encode import OK
 from antecache.server.errors import ClientError
 from antecache.server.glob import matcher
+from antecache.server.parameter_readers import merged_limits
 from antecache.server.parameters import PARAMETERS, Fixed, Setting
 
 FLAGS = "admin noscript loading stale"
@@ -49,8 +50,9 @@ def get(client: ClientView, argv: Argv) -> dict[bytes, bytes]:
             spelled = pattern.decode("utf-8", "replace")
             names = [spelled] if spelled.lower() in PARAMETERS else []
         for name in names:
-            found[name] = value_of(client.server, name.lower()).encode()
-    return {name.encode(): value for name, value in found.items()}
+            value = value_of(client.server, name.lower())
+            found[name] = value.encode("utf-8", "surrogateescape")
+    return {name.encode("utf-8", "replace"): value for name, value in found.items()}
 
 
 def value_of(server: ServerView, name: str) -> str:
@@ -134,7 +136,7 @@ def _apply(server: ServerView, setting: Setting, value: Any) -> None:
         if value != config.prediction:
             server.predict(value)
     elif field == "client_output_buffer_limit":
-        value = table.merged_limits(config.client_output_buffer_limit, value)
+        value = merged_limits(config.client_output_buffer_limit, value)
     setattr(config, field, value)
     if field == "maxkeys":
         server.set_maxmemory(config.maxmemory)  # measures and enforces both limits

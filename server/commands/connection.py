@@ -90,7 +90,7 @@ def auth(client: ClientView, argv: Argv) -> Any:
 
 def authenticate(client: ClientView, user: bytes, password: bytes) -> None:
     """Let the client in, or raise WRONGPASS; any password does when none is set."""
-    wanted = client.server.config.requirepass.encode()
+    wanted = client.server.config.requirepass.encode("utf-8", "surrogateescape")
     if user != b"default" or (wanted and not hmac.compare_digest(wanted, password)):
         raise ClientError(errors.WRONGPASS)
     client.authenticated = True

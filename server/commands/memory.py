@@ -9,7 +9,7 @@ from antecache.server.command import Argv, ClientView, command, container
 from antecache.server.commands.arguments import integer
 from antecache.server.encode import OK, Verbatim
 from antecache.server.errors import ClientError
-from antecache.server.info import human
+from antecache.server.info_redis import human
 
 container(
     "memory", group="server", since="4.0.0", summary="A container for memory diagnostics commands."

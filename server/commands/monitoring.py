@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from antecache.server import errors
 from antecache.server.command import Argv, ClientView, command, container
 from antecache.server.commands.arguments import integer
-from antecache.server.commands.texts import shown
+from antecache.server.commands.texts import shown, too_many
 from antecache.server.encode import OK, Encoded, Verbatim
 from antecache.server.errors import ClientError
 
@@ -49,7 +48,7 @@ container("slowlog", group="server", since="2.2.12", summary="A container for sl
 def slowlog_get(client: ClientView, argv: Argv) -> list[Any]:
     """SLOWLOG GET [count]: the youngest, 10 of them; -1 is all."""
     if len(argv) > 3:
-        raise ClientError(errors.wrong_arity("slowlog|get"))
+        raise too_many("SLOWLOG", argv[1])
     count = integer(argv[2], BAD_COUNT) if len(argv) == 3 else 10
     if count < -1:
         raise ClientError(BAD_COUNT)

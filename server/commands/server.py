@@ -13,7 +13,7 @@ from typing import Any
 from antecache.server import errors
 from antecache.server.command import Argv, ClientView, command, container, every
 from antecache.server.commands.arguments import integer
-from antecache.server.commands.texts import shown
+from antecache.server.commands.texts import shown, too_many
 from antecache.server.encode import OK, Encoded, Verbatim
 from antecache.server.errors import ClientError
 from antecache.server.info import render
@@ -24,6 +24,10 @@ NO_DEBUG = (
     'ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you '
     "can run it from a local connection, otherwise you need to set this option in the "
     "configuration file, and then restart the server."
+)
+CATEGORIES = (
+    "keyspace read write set sortedset list hash string bitmap hyperloglog geo stream pubsub "
+    "admin fast slow blocking dangerous connection transaction scripting"
 )
 NO_PERSISTENCE = "ERR this server has no persistence: nothing can be saved to disk"
 
@@ -251,10 +255,11 @@ def users(client: ClientView, argv: Argv) -> list[bytes]:
     summary="Lists the ACL categories, or the commands inside a category.",
 )
 def cat(client: ClientView, argv: Argv) -> list[bytes]:
-    """ACL CAT [category]: from the command table."""
+    """ACL CAT [category]: the names Redis has, their commands from the table."""
     if len(argv) > 3:
-        raise ClientError(errors.wrong_arity("acl|cat"))
-    known = dict.fromkeys(category for row in every() for category in row.categories)
+        raise too_many("ACL", argv[1])
+    used = (category for row in every() for category in row.categories)
+    known = dict.fromkeys((*CATEGORIES.split(), *used))
     if len(argv) == 2:
         return [category.encode() for category in known]
     wanted = argv[2].lower().decode("utf-8", "replace")

@@ -20,3 +20,11 @@ def shown(arg: bytes) -> str:
     """An argument as error messages show it: 128 bytes of it at most, in one line."""
     text = arg[:128].decode("utf-8", "backslashreplace")
     return text.replace("\r", " ").replace("\n", " ")
+
+
+def too_many(container: str, sub: bytes) -> ClientError:
+    """Redis's refusal of a sub-command whose arguments its arity allows and it does not."""
+    return ClientError(
+        f"ERR unknown subcommand or wrong number of arguments for '{shown(sub)}'. "
+        f"Try {container} HELP."
+    )

@@ -10,7 +10,8 @@ import redis.asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antecache.server.parameters import PARAMETERS, Setting, events, merged_limits, output_limits
+from antecache.server.parameter_readers import events, merged_limits, output_limits
+from antecache.server.parameters import PARAMETERS, Setting
 
 SAME_TEXTS = [
     ("GET",),
@@ -212,6 +213,7 @@ async def test_loglevel(serve: Any, connect: Any) -> None:
 async def test_resetstat_starts_counters_anew(serve: Any, connect: Any) -> None:
     server = await serve(backing="memory://?prefix=user&rows=10")
     client = await connect(server)
+    await client.ask("CONFIG", "RESETSTAT")
     for words in (("GET", "user:1"), ("GET", "user:1"), ("GET", "nope"), ("LPUSHX",), ("SET", "k")):
         await client.ask(*words)
     info = await client.ask("INFO", "everything")

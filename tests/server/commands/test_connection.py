@@ -78,6 +78,9 @@ CLIENT PAUSE
 CLIENT PAUSE a
 CLIENT PAUSE -1
 CLIENT PAUSE 10 foo
+CLIENT PAUSE 10 write x
+CLIENT UNBLOCK 1 error x
+CLIENT CACHING
 CLIENT UNPAUSE
 CLIENT GETREDIR
 CLIENT TRACKINGINFO
@@ -159,6 +162,16 @@ async def test_nothing_runs_before_the_password(serve: Any, connect: Any) -> Non
     assert str(await client.ask("PING")).startswith("NOAUTH")
     assert await client.ask("AUTH", "secret") == b"OK"
     assert await client.ask("PING") == b"PONG"
+
+
+async def test_a_password_may_be_any_bytes(serve: Any, connect: Any) -> None:
+    server = await serve()
+    client, other = await connect(server), await connect(server)
+    password = bytes(range(256))
+    assert await client.ask("CONFIG", "SET", "requirepass", password) == b"OK"
+    assert await client.ask("CONFIG", "GET", "requirepass") == [b"requirepass", password]
+    assert str(await other.ask("AUTH", password[:-1])).startswith("WRONGPASS")
+    assert await other.ask("AUTH", "default", password) == b"OK"
 
 
 async def test_hello_authenticates_and_names_in_one_step(serve: Any, connect: Any) -> None:
