@@ -63,10 +63,8 @@ class ScanOrder:
         found: list[bytes] = []
         last = -1  # the place of the name found last
         for bucket in range(position >> self._shift, len(self._buckets)):
-            placed = sorted((scan_hash(name), name) for name in self._buckets[bucket])
-            for place, name in placed:
-                if place < position:
-                    continue
+            placed = [(scan_hash(name), name) for name in self._buckets[bucket]]
+            for place, name in sorted(pair for pair in placed if pair[0] >= position):
                 if len(found) >= count and place != last:
                     return place, found
                 found.append(name)
