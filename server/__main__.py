@@ -161,6 +161,26 @@ def shop(
 
 
 @cli.command()
+def demo(
+    backing: Annotated[
+        str | None, typer.Option(help="URL of a shop that `antecache shop` made [makes one].")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="How long to watch; Ctrl-C ends it too.")] = 60.0,
+    seed: Annotated[int, typer.Option(help="Another seed brings other visitors.")] = 1,
+    maxkeys: Annotated[int, typer.Option(help="Keys that each server holds.")] = 1500,
+) -> None:
+    """Watch the sample shop behind two servers, one that predicts and one that does not."""
+    from antecache.server.demo import DemoError, run
+    from antecache.server.spawn import StartError
+
+    try:
+        code = run(backing=backing, seconds=seconds, seed=seed, maxkeys=maxkeys)
+    except (DemoError, StartError) as error:
+        _refuse(str(error))
+    raise typer.Exit(code)
+
+
+@cli.command()
 def ping(
     host: Annotated[str, typer.Option(help="Address of the server.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Its port.", envvar="ANTECACHE_PORT")] = 6379,

@@ -142,6 +142,7 @@ class Bench:
             "backing": self._url,
             "maxkeys": self._capacity,
             "prediction": "on" if prediction else "off",
+            "load-timeout": "30s",  # a busy machine must not turn a slow read into an error
         }
         with start(settings) as server, _client(server.port) as client:
             if learn:
