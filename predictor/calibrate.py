@@ -183,7 +183,7 @@ class Calibrator:
             in_use = _estimates((current[0], current[1]), *newer[:2])
             difference = _log_losses(estimates, newer[2]) - _log_losses(in_use, newer[2])
             noise = float(difference.std()) / math.sqrt(len(difference))
-            worse = float(difference.mean()) > noise
+            worse = float(difference.mean()) > 2 * noise
         counters = np.array(self._hits), np.array(self._trials)
         self._before = counters
         for kept in (self._fresh_buckets, self._fresh_raws, self._fresh_hits):

@@ -128,6 +128,26 @@ class Codec:
         code = self._pack(key, True)
         return code if code >= 0 else self.texts.acquire(key)
 
+    def code(self, key: bytes, *, learn: bool) -> int:
+        """The code of a key that a template packs, or -1; may learn the template."""
+        return self._pack(key, learn)
+
+    def group(self, code: int) -> int:
+        """A number below 2**17 for the template of a packed code."""
+        if code >= _WIDE_BASE:
+            return 0x10200 | code >> 48 & 1
+        if code >= _MIDDLE_BASE:
+            return 0x10000 | code >> 40 & 255
+        return code >> 32
+
+    def template_of_group(self, group: int) -> Template | None:
+        """The template that `group` numbered."""
+        if group >= 0x10200:
+            return self.template(_WIDE_BASE | (group & 1) << 48)
+        if group >= 0x10000:
+            return self.template(_MIDDLE_BASE | (group & 255) << 40)
+        return self.template(group << 32)
+
     def release(self, code: int) -> None:
         """Something that `encode` returned is referred to no longer."""
         if code < TEXT_LIMIT:

@@ -160,6 +160,16 @@ class MissLog(Predictor):
         return self._ring.nbytes + self._codec.nbytes
 
     @property
+    def codec(self) -> Codec:
+        """Where keys get their codes; another one after `load`."""
+        return self._codec
+
+    def knows(self, key: bytes) -> bool:
+        """Whether the log could be asked for this key: it missed, not too long ago."""
+        code = self._codec.find(key)
+        return code >= 0 and bool(self._ring.filled) and self._ring.newest(code) >= 0
+
+    @property
     def slots(self) -> int:
         """Events the ring can hold now."""
         return self._ring.slots

@@ -1,0 +1,190 @@
+"""Block numbers: which differences follow which differences.
+
+Where keys are plain integers that mean something (blocks, pages of a file),
+`key + 1` follows `key` for keys never seen before, and no log of the past can
+say so. Rows are kept for three contexts of an event: the difference to the
+event before, the last two differences, and the class of the address (its low 9
+bits and bits 27 to 31: the position inside of what is aligned, and the region).
+Each row counts which differences to the current number came among the next 16
+events.
+
+What is predicted may have been seen before or not, and the worth differs; a
+family that knows (the miss log, through `seen`) is asked.
+
+What this file does not do: numbers inside of longer keys (`templates.py`), or
+anything before it has met a few integers: until then it occupies nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import ClassVar, Final
+
+import msgspec
+
+from antecache.predictor.base import Candidate, Predictor
+from antecache.predictor.evidence import PER_KIND, Scores, bucket_of
+from antecache.predictor.plan import Plan
+from antecache.predictor.rows import LIMIT, Rows, bytes_for
+
+_FOLLOWERS: Final = 16
+_WINDOW: Final = 16
+_HALVE_AT: Final = 128
+_MOST_ROWS: Final = 1024
+#: integers met before the table is made
+_EVIDENCE: Final = 64
+#: occurrences of a context, and confidence, from which it is used
+_LEAST_N, _LEAST_CONFIDENCE = 2, 0.04
+_KINDS: Final = 6  # three contexts, the predicted key seen or not
+_RULES: Final = ("stride", "stride pair", "address class")
+_MAX_DIGITS: Final = 15
+
+
+def _never(_: bytes) -> bool:
+    return False
+
+
+class Strides(Predictor):
+    """Differences between integer keys as a predictor. See `Predictor` for the contract."""
+
+    name: ClassVar[str] = "strides"
+    buckets: ClassVar[int] = _KINDS * PER_KIND
+
+    def __init__(
+        self,
+        budget_bytes: int,
+        *,
+        first_bucket: int = 0,
+        seen: Callable[[bytes], bool] = _never,
+    ) -> None:
+        super().__init__(budget_bytes)
+        self.first_bucket = first_bucket
+        self.seen = seen
+        self.adopted = Scores(_KINDS, first_bucket)
+        self._disabled: frozenset[str] = frozenset()
+        self._rows: Rows | None = None
+        self._integers = 0
+        # the last events: number and contexts, the newest last
+        self._recent: deque[tuple[int, tuple[int, ...]]] = deque(maxlen=_WINDOW + 1)
+        self._last = self._last_difference = 0
+
+    def candidates(self, key: bytes) -> list[Candidate]:
+        """Keys at the differences that followed in this context. See `Predictor`."""
+        number = _number(key)
+        rows = self._rows
+        if rows is None or number < 0:
+            return []
+        best: dict[int, tuple[float, int, float, int, int]] = {}
+        scores, seen = self.adopted, self.seen
+        known: dict[int, int] = {}
+        for kind, context in enumerate(self._contexts(number)):
+            row = rows.find(context)
+            n = rows.n(row) if row >= 0 else 0
+            if n < _LEAST_N or _RULES[kind] in self._disabled:
+                continue
+            for difference, count in rows.followers(row):
+                confidence = min(1.0, count / n)
+                target = number + difference
+                if confidence < _LEAST_CONFIDENCE or target < 0:
+                    continue
+                if target not in known:
+                    known[target] = seen(b"%d" % target)
+                bucket = bucket_of(2 * kind + known[target], confidence, n)
+                score = scores(bucket, confidence)
+                held = best.get(target)
+                if held is None or score > held[0]:
+                    best[target] = (score, bucket, confidence, kind, n)
+        first = self.first_bucket
+        found = [
+            Candidate(
+                b"%d" % target,
+                score,
+                first + bucket,
+                _RULES[kind],
+                (
+                    ("confidence", confidence),
+                    ("support", float(n)),
+                    ("difference", float(target - number)),
+                    ("seen", float(known[target])),
+                ),
+            )
+            for target, (score, bucket, confidence, kind, n) in best.items()
+        ]
+        found.sort(key=lambda candidate: candidate.score, reverse=True)
+        return found
+
+    def observe(self, key: bytes, *, demand: bool) -> None:
+        """Record an event; a key that is no integer is none. See `Predictor`."""
+        number = _number(key)
+        if number < 0:
+            return
+        self._integers += 1
+        if self._rows is None and self._integers >= _EVIDENCE:
+            self._make_rows()
+        contexts = self._contexts(number)
+        recent = self._recent
+        recent.append((number, contexts))
+        self._last_difference = number - self._last
+        self._last = number
+        rows = self._rows
+        if rows is None or len(recent) <= _WINDOW:
+            return
+        origin, contexts = recent[0]
+        differences = {other - origin: None for other, _ in recent}
+        values = [d for d in differences if d and -LIMIT < d < LIMIT]
+        for context in contexts:
+            rows.followed(rows.occurred(context), values)
+
+    def _contexts(self, number: int) -> tuple[int, ...]:
+        difference = number - self._last
+        return (
+            difference * 4,
+            (difference * 0x2545F491 ^ self._last_difference) * 4 + 1,
+            ((number & 511) << 5 | number >> 27 & 31) * 4 + 2,
+        )
+
+    def adopt(self, plan: Plan) -> None:
+        """Score by this Plan from now on. See `Predictor`."""
+        self.adopted = Scores(_KINDS, self.first_bucket, plan)
+        self._disabled = frozenset(plan.disabled)
+
+    def resize(self, budget_bytes: int) -> None:
+        """Another budget: a table of another size starts empty. See `Predictor`."""
+        rows = self._rows_for(budget_bytes)
+        changed = rows != self._rows_for(self.budget_bytes)
+        self.budget_bytes = budget_bytes
+        if self._rows is not None and changed:
+            self._make_rows()
+
+    @staticmethod
+    def _rows_for(budget: int) -> int:
+        return min(_MOST_ROWS, budget // bytes_for(1, _FOLLOWERS)) & ~3
+
+    def _make_rows(self) -> None:
+        rows = self._rows_for(self.budget_bytes)
+        self._rows = Rows(rows, _FOLLOWERS, _HALVE_AT) if rows else None
+
+    def dump(self) -> bytes:
+        """The table; see `Predictor`."""
+        return msgspec.msgpack.encode(self._rows.dump() if self._rows is not None else [])
+
+    def load(self, state: bytes) -> None:
+        """Take over a table of the same size; another one is forgotten. See `Predictor`."""
+        parts = msgspec.msgpack.decode(state, type=list[bytes])
+        rows = self._rows_for(self.budget_bytes)
+        made = Rows(rows, _FOLLOWERS, _HALVE_AT) if parts and rows else None
+        if made is not None and made.load(parts):
+            self._rows = made
+
+    @property
+    def nbytes(self) -> int:
+        """The table; nothing before it exists."""
+        return self._rows.nbytes if self._rows is not None else 0
+
+
+def _number(key: bytes) -> int:
+    """The integer that a key is, canonically; -1 for any other key."""
+    if not key.isdigit() or len(key) > _MAX_DIGITS or (key[0] == 48 and len(key) > 1):
+        return -1
+    return int(key)
