@@ -87,6 +87,7 @@ def connection(source: random.Random) -> Parser:
     return parser
 
 
+@pytest.mark.timeout(60 + FRAMES // 200)
 def test_malformed_frames_are_refused_and_hold_no_memory() -> None:
     """Frames of many connections, interleaved in pieces; memory follows `pending`."""
     source = random.Random(SEED)
