@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from antecache.server.store import size
+
 
 def _load(name: str) -> ModuleType:
     """A helper module of `tests/`: importlib mode puts nothing on sys.path."""
@@ -52,8 +54,20 @@ class Both:
         return list(zip(self.ours.raw(*commands), self.theirs.raw(*commands), strict=True))
 
     def check(self) -> None:
-        """Our store's books are right."""
-        self.running.call(self.running.server.store.check)
+        """Our store's books are right, as a whole and for each key."""
+        self.running.call(lambda: check_sizes(self.running.server.store))
+
+
+def check_sizes(store: Any) -> None:
+    """What is charged for a key is what a recount of its value says, but for rounding."""
+    store.check()
+    for database in store.databases:
+        for key in database.keys():  # noqa: SIM118
+            entry = database.peek(key)
+            kind = type(entry.value) is bytes
+            cost = (size.of_string if kind else size.of_entry)(key, entry.value)
+            cost += size.DEADLINE if entry.expire_at else 0
+            assert abs(entry.size - cost) < 16, (key, entry.value, entry.size, cost)
 
 
 @pytest.fixture(scope="session")
