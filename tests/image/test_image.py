@@ -87,7 +87,7 @@ def mirror() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def image(base: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+def image(base: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The image, built with the Dockerfile as it stands."""
     pip_conf = tmp_path_factory.mktemp("pip") / "pip.conf"
     lines, volumes = ["[global]"], []
@@ -105,7 +105,9 @@ def image(base: str, tmp_path_factory: pytest.TempPathFactory) -> str:
         *("--build-arg", f"BASE={base}", "--secret", f"id=pip,src={pip_conf}"),
         *(*volumes, "--tag", IMAGE, str(ROOT)),
     )
-    return IMAGE
+    yield IMAGE
+    buildah("rmi", IMAGE)
+    buildah("rmi", "--prune")
 
 
 @pytest.fixture(scope="module")
@@ -136,17 +138,34 @@ class Running:
             start_new_session=True,
         )
 
+    def wait(self) -> None:
+        """Return once it listens."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            except OSError:
+                assert self.process.poll() is None, "the server ended"
+                assert time.monotonic() < deadline, "the server does not listen"
+                time.sleep(0.1)
+
     def execute(self, *command: str) -> str:
         return buildah("run", "--isolation", "chroot", self.container, "--", *command)
 
-    def stop(self) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGTERM)
+    def stop(self) -> int:
+        """What `docker stop` does: SIGTERM to the server; returns its exit code."""
         try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+            with redis.Redis(port=self.port) as client:
+                server = int(client.info("server")["process_id"])
+            os.kill(server, signal.SIGTERM)  # chroot isolation has the process ids of the host
+            return self.process.wait(20)
+        except (redis.ConnectionError, subprocess.TimeoutExpired):
+            if self.process.poll() is None:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            return self.process.wait() or -signal.SIGKILL
+
+    def remove(self) -> None:
         buildah("rm", self.container)
 
 
@@ -154,18 +173,11 @@ class Running:
 def running(image: str, settings: dict[str, Any]) -> Iterator[Running]:
     server = Running(image, settings)
     try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", server.port), 1).close()
-                break
-            except OSError:
-                assert server.process.poll() is None, "the server ended"
-                assert time.monotonic() < deadline, "the server does not listen"
-                time.sleep(0.1)
+        server.wait()
         yield server
     finally:
         server.stop()
+        server.remove()
 
 
 def test_it_is_a_cache(running: Running) -> None:
@@ -198,6 +210,15 @@ def test_it_holds_the_wheel_and_every_driver_but_no_source(running: Running) -> 
     where = running.execute("/opt/antecache/bin/python", "-c", code).strip()
     assert where.startswith("/opt/antecache/lib/") and "site-packages" in where
     assert running.execute("sh", "-c", "ls -d /src /wheels /etc/pip.conf || true").strip() == ""
+
+
+def test_it_stops_when_told_to(image: str, settings: dict[str, Any]) -> None:
+    server = Running(image, settings)
+    try:
+        server.wait()
+        assert server.stop() == 0
+    finally:
+        server.remove()
 
 
 def test_ports_are_declared(settings: dict[str, Any]) -> None:
