@@ -56,7 +56,8 @@ class Row:
     def json(self) -> bytes:
         """The row as a JSON object, rendered at the first call and kept."""
         if self._json is None:
-            self._json = _encode_json(dict(zip(self.columns, self.values, strict=True)))
+            values = map(_decimals_written_out, self.values)
+            self._json = _encode_json(dict(zip(self.columns, values, strict=True)))
         return self._json
 
     def get(self, name: bytes) -> bytes | None:
@@ -109,20 +110,25 @@ def to_bytes(value: Any) -> bytes:
     if isinstance(value, bytearray | memoryview):
         return bytes(value)
     if isinstance(value, list | tuple | dict):
-        return _encode_json(value)
+        return _encode_json(_decimals_written_out(value))
     return _plain(value).encode()
 
 
 def _plain(value: Any) -> str:
-    if isinstance(value, dt.date | dt.time):  # datetime is a date
-        return value.isoformat()
     if isinstance(value, decimal.Decimal):
         return format(value, "f")
-    if isinstance(value, dt.timedelta):
-        return str(value.total_seconds())
-    if isinstance(value, uuid.UUID):
-        return str(value)
+    if isinstance(value, dt.date | dt.time | dt.timedelta | uuid.UUID):
+        return str(msgspec.to_builtins(value))  # as in JSON; a datetime is a date
     return str(value)
+
+
+def _decimals_written_out(value: Any) -> Any:
+    """Decimals as text without an exponent: msgspec would write 0.0000001 as `1E-7`."""
+    if isinstance(value, decimal.Decimal):
+        return format(value, "f")
+    if isinstance(value, list | tuple):
+        return [_decimals_written_out(item) for item in value]
+    return value
 
 
 def _encode_hook(value: Any) -> Any:
@@ -178,10 +184,16 @@ class Source(ABC):
 
 @dataclass(slots=True)
 class Loaded:
-    """What one `get_many` brought: keys without a row are missing from `values`."""
+    """What one `get_many` brought: keys without a row are missing from `values`.
+
+    `errors` has keys that the database refused because of what they say ("invalid
+    input syntax for type date"), so that they fail alone, not with all keys of
+    the statement.
+    """
 
     values: dict[bytes, Row | bytes | dict[bytes, bytes]] = field(default_factory=dict)
     statements: int = 0  # SELECTs sent
+    errors: dict[bytes, BackingError] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,6 +202,10 @@ class Driver(ABC):
         """Whether `error` means that the connection is gone, so that another may succeed."""
 
     @abstractmethod
+    def refused(self, error: Exception) -> bool:
+        """Whether `error` is about a value of one key, so that the other keys may succeed."""
+
+    @abstractmethod
     async def abandon(self, raw: Raw) -> None:
         """Stop what runs on the connection, in the database too, and close it."""
 

@@ -46,6 +46,10 @@ BINDS = 4096
 #: ER_CLIENT_INTERACTION_TIMEOUT.
 LOST = frozenset({2006, 2013, 1053, 1927, 2014, 2055, 4031})
 
+#: Errors about one value: ER_CANT_AGGREGATE_2COLLATIONS and its kin (text that the column's
+#: character set lacks), ER_TRUNCATED_WRONG_VALUE, ER_DIVISION_BY_ZERO, ER_DATA_OUT_OF_RANGE.
+REFUSED = frozenset({1267, 1270, 1271, 1292, 1365, 1690})
+
 _ENDLESS = "\nLIMIT 18446744073709551615"
 
 #: What stands for a parameter while the columns of a query are asked for.
@@ -143,6 +147,9 @@ class MysqlDriver(Driver):
     def lost(self, raw: Raw, error: Exception) -> bool:
         number = error.args[0] if error.args else None
         return not raw.connected or isinstance(error, OSError | EOFError) or number in LOST
+
+    def refused(self, error: Exception) -> bool:
+        return bool(error.args) and error.args[0] in REFUSED
 
     async def abandon(self, raw: Raw) -> None:
         given_up = id(raw) in self._given_up

@@ -19,7 +19,8 @@ What this file does not do: other schemas than the default one of the connection
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime as dt
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -90,12 +91,9 @@ class PostgresDriver(Driver):
         return args
 
     async def prepare(self, raw: Raw) -> None:
-        # asyncpg is in autocommit until a transaction is asked for. Whether SQLAlchemy has JSON
-        # decoded differs between its versions.
-        for name in ("json", "jsonb"):
-            await raw.set_type_codec(
-                name, schema="pg_catalog", encoder=str, decoder=msgspec.json.decode
-            )
+        # asyncpg is in autocommit until a transaction is asked for.
+        for name, decode in _DECODERS.items():
+            await raw.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=decode)
 
     async def refine(self, connection: AsyncConnection, found: Reflected) -> None:
         types = {
@@ -188,6 +186,11 @@ class PostgresDriver(Driver):
             | asyncpg.CrashShutdownError
             | asyncpg.CannotConnectNowError,
         )
+
+    def refused(self, error: Exception) -> bool:
+        import asyncpg
+
+        return isinstance(error, asyncpg.DataError)  # SQLSTATE class 22
 
     async def abandon(self, raw: Raw) -> None:
         try:
@@ -317,6 +320,33 @@ def _as_text(query: Query, native: dict[str, bool]) -> Query:
     )
     parts = (f"SELECT {columns} FROM (\n", *query.parts, "\n) AS q")
     return replace(query, parts=parts, ordered=False)
+
+
+def _date(text: str) -> Any:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        return text
+
+
+def _moment(text: str) -> Any:
+    try:
+        moment = dt.datetime.fromisoformat(text)
+        return moment.astimezone(dt.UTC) if moment.tzinfo else moment
+    except (ValueError, OverflowError):
+        return text
+
+
+#: By type, from its text. Whether SQLAlchemy has JSON decoded differs between its versions, and
+#: asyncpg fails on dates that Python cannot hold (the year 10000, before Christ) and takes
+#: `infinity` for 9999-12-31: one such row would make a load of many fail. They stay text.
+_DECODERS: dict[str, Callable[[str], Any]] = {
+    "json": msgspec.json.decode,
+    "jsonb": msgspec.json.decode,
+    "date": _date,
+    "timestamp": _moment,
+    "timestamptz": _moment,
+}
 
 
 def _quoted(name: str) -> str:

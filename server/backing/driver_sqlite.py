@@ -36,6 +36,9 @@ from antecache.server.errors import ConfigError
 #: SQLITE_MAX_VARIABLE_NUMBER: 999 before 3.32, 32,766 since (sqlite.org/limits.html, 9).
 BINDS = 32766 if sqlite3.sqlite_version_info >= (3, 32) else 999
 
+#: How SQLite's errors about values begin; they have no code of their own.
+_REFUSALS = ("integer overflow", "malformed JSON", "bad JSON path", "datatype mismatch")
+
 _VIEW = "antecache_query"
 _RENAMED = re.compile(r"(.+):\d+", re.DOTALL)  # how SQLite tells equal names of a sub-select apart
 
@@ -136,6 +139,9 @@ class SqliteDriver(Driver):
             "no active connection",
         )
 
+    def refused(self, error: Exception) -> bool:
+        return isinstance(error, sqlite3.Error) and str(error).startswith(_REFUSALS)
+
     async def abandon(self, raw: Raw) -> None:
         await raw.interrupt()  # what runs fails at once; the close waits behind it
         await raw.close()
@@ -156,7 +162,7 @@ def decoder(declared: str) -> Callable[[Any], Any] | None:
 
 def _decimal(scale: int | None) -> Callable[[Any], Any]:
     def decode(value: Any) -> Any:
-        if isinstance(value, int | float):
+        if type(value) is int or type(value) is float:
             return Decimal(repr(value) if scale is None else f"{value:.{scale}f}")
         return value
 

@@ -142,7 +142,7 @@ def _column(column: ReflectedColumn, dialect: sa.Dialect) -> Column:
         sql_type=sql_type,
         length=(getattr(type_, "length", None) or 0) if enforced else 0,
         padded=dialect.name == "postgresql" and isinstance(type_, sa.CHAR),
-        binary=isinstance(type_, sa.LargeBinary),
+        binary=_is_binary(type_),
         required=not (
             column["nullable"]
             or column.get("default") is not None
@@ -152,3 +152,10 @@ def _column(column: ReflectedColumn, dialect: sa.Dialect) -> Column:
         ),
         computed=computed,
     )
+
+
+def _is_binary(type_: sa.types.TypeEngine[Any]) -> bool:
+    try:
+        return type_.python_type is bytes
+    except NotImplementedError:  # a type SQLAlchemy does not know
+        return False

@@ -57,6 +57,10 @@ DRIVERS = {
 POOL_SIZE = 8
 
 
+class _Refused(BackingError):
+    """The database refused a value, not the statement."""
+
+
 class SqlBacking(Backing):
     """Reads through to an SQL database.
 
@@ -147,20 +151,49 @@ class SqlBacking(Backing):
             values = source.match(key)
             if values is not None:
                 wanted[values] = key
-        asked = list(wanted)
-        if isinstance(source, TableSource):
-            for at in range(0, len(asked), source.bound.limit):
-                sql, params = source.bound.select(asked[at : at + source.bound.limit])
-                for raw in (await self._fetch(sql, params, loaded)).rows:
-                    owner = wanted.get(source.key_of(raw))
-                    if owner is not None:
-                        loaded.values[owner] = source.row(raw)
-        elif isinstance(source, QuerySource):
-            for at in range(0, len(asked), source.bound.limit):
-                await self._query(source, wanted, asked[at : at + source.bound.limit], loaded)
-        else:
+        if not isinstance(source, TableSource | QuerySource):
             raise BackingError(f"source '{source.name}' is not one of this backing")
+        asked = list(wanted)
+        for at in range(0, len(asked), source.bound.limit):
+            await self._ask(source, wanted, asked[at : at + source.bound.limit], loaded)
+        if loaded.errors and not loaded.values:
+            raise next(iter(loaded.errors.values()))
         return loaded
+
+    async def _ask(
+        self,
+        source: TableSource | QuerySource,
+        wanted: Mapping[Values, bytes],
+        asked: Sequence[Values],
+        loaded: Loaded,
+    ) -> None:
+        """One statement; halves of it when the database refuses some key's value."""
+        try:
+            if isinstance(source, TableSource):
+                await self._rows(source, wanted, asked, loaded)
+            else:
+                await self._query(source, wanted, asked, loaded)
+        except _Refused as error:
+            if len(asked) > 1:
+                half = len(asked) // 2
+                await self._ask(source, wanted, asked[:half], loaded)
+                await self._ask(source, wanted, asked[half:], loaded)
+            elif isinstance(source, QuerySource):
+                loaded.errors[wanted[asked[0]]] = error
+            # else no row of the table can have a key like that: it is absent
+
+    async def _rows(
+        self,
+        source: TableSource,
+        wanted: Mapping[Values, bytes],
+        asked: Sequence[Values],
+        loaded: Loaded,
+    ) -> None:
+        sql, params = source.bound.select(asked)
+        for raw in (await self._fetch(sql, params, loaded)).rows:
+            owner = wanted.get(source.key_of(raw))
+            if owner is not None:
+                loaded.values[owner] = source.row(raw)
 
     async def _query(
         self,
@@ -238,7 +271,8 @@ class SqlBacking(Backing):
                 raise
             except Exception as error:
                 if not self._give_back(raw, error) or not again:
-                    raise backing_error(error, driver.url) from error
+                    told = backing_error(error, driver.url)
+                    raise (_Refused(str(told)) if driver.refused(error) else told) from error
             else:
                 connections.give(raw)
                 return answer
