@@ -329,7 +329,7 @@ class ServerView(Protocol):
         """Bytes beyond entries and process, by part (log, plan, policy ...)."""
 
     def trainer_status(self) -> dict[str, Any]:
-        """`state`, `trainings`, `seconds` (of the last one), `failures`, `events` ..."""
+        """`Trainer.status`: figures by name, None where the process has not reported yet."""
 
     def set_policy(self, text: str) -> None:
         """Change maxmemory-policy; ValueError when there is no such policy."""

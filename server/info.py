@@ -16,6 +16,7 @@ from antecache.server.info_redis import Fields
 
 if TYPE_CHECKING:
     from antecache.server.command import ServerView
+    from antecache.server.stats import Stats
 
 
 def render(server: ServerView, sections: Iterable[str]) -> bytes:
@@ -57,7 +58,7 @@ def _antecache(server: ServerView) -> Iterator[tuple[str, Any]]:
     for part, size in server.metadata().items():
         yield f"metadata_bytes_{part}", size
     yield "loop_lag_usec", round(1e6 * server.loop_lag)
-    for source in sorted(stats.demand_rows.keys() | stats.prefetch_rows.keys()):
+    for source in known_sources(stats):
         state = "failing" if source in server.unreachable else "ok"
         yield (
             f"source_{source}",
@@ -65,6 +66,12 @@ def _antecache(server: ServerView) -> Iterator[tuple[str, Any]]:
             f"rows_demand={stats.demand_rows[source]},rows_prefetch={stats.prefetch_rows[source]},"
             f"errors={stats.load_errors[source]},timeouts={stats.load_timeouts[source]}",
         )
+
+
+def known_sources(stats: Stats) -> list[str]:
+    """The sources that were asked for anything, in order of their names."""
+    counts = (stats.demand_rows, stats.prefetch_rows, stats.load_errors, stats.load_timeouts)
+    return sorted({source for count in counts for source in count})
 
 
 def _prediction(server: ServerView) -> Iterator[tuple[str, Any]]:
@@ -82,7 +89,8 @@ def _prediction(server: ServerView) -> Iterator[tuple[str, Any]]:
     yield "plan_rules", ledger.active_rules()
     yield "plan_age_seconds", round(time.time() - plan.created) if plan is not None else -1
     for name, value in server.trainer_status().items():
-        yield f"trainer_{name.replace('-', '_')}", value
+        if value is not None:
+            yield f"trainer_{name}", int(value) if isinstance(value, bool) else value
 
 
 SECTIONS: dict[str, tuple[str, Callable[[ServerView], Fields]]] = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
@@ -24,11 +24,15 @@ from prometheus_client.registry import Collector
 from antecache.policies.registry import redis_name
 from antecache.server import process
 from antecache.server.command import every
+from antecache.server.info import known_sources
 from antecache.server.rates import commands_processed
 from antecache.server.version import REDIS_VERSION, antecache_version
 
 if TYPE_CHECKING:
     from antecache.server.command import ServerView
+
+
+FAILURES = ("restarts", "fits_refused", "plans_refused")
 
 
 def registry_of(server: ServerView) -> CollectorRegistry:
@@ -162,7 +166,7 @@ def _backing(server: ServerView) -> Iterator[Metric]:
     timeouts = CounterMetricFamily(
         "antecache_load_timeouts", "Loads that took too long.", labels=("source",)
     )
-    for source in sorted({*stats.demand_rows, *stats.prefetch_rows, *stats.statements}):
+    for source in known_sources(stats):
         statements.add_metric((source,), stats.statements[source])
         rows.add_metric((source, "demand"), stats.demand_rows[source])
         rows.add_metric((source, "prefetch"), stats.prefetch_rows[source])
@@ -210,7 +214,20 @@ def _prediction(server: ServerView) -> Iterator[Metric]:
     yield _gauge("antecache_plan_rules", "Rules that may prefetch.", ledger.active_rules())
     age = time.time() - plan.created if plan is not None else float("nan")
     yield _gauge("antecache_plan_age_seconds", "Time since the Plan was made.", age)
-    seconds = float(trainer.get("seconds") or 0)
-    yield _gauge("antecache_trainer_seconds", "Time the last training took.", seconds)
-    failures = float(trainer.get("failures") or 0)
-    yield _counter("antecache_trainer_failures", "Times the trainer failed.", failures)
+    yield _gauge(
+        "antecache_trainer_seconds",
+        "Time the last training took.",
+        _number(trainer, "last_fit_seconds"),
+    )
+    yield _gauge(
+        "antecache_trainer_memory_bytes", "Most the trainer occupied.", _number(trainer, "max_rss")
+    )
+    failures = sum(_number(trainer, name) for name in FAILURES)
+    yield _counter(
+        "antecache_trainer_failures", "Restarts of the trainer, and refused results.", failures
+    )
+
+
+def _number(status: dict[str, Any], name: str) -> float:
+    """A figure of the trainer's status; 0 while it has not reported it."""
+    return float(status.get(name) or 0)

@@ -30,7 +30,7 @@ def integer(low: int, high: int) -> Callable[[str], int]:
     """A reader of whole numbers within limits, both included."""
 
     def read(text: str) -> int:
-        if not re.fullmatch(r"-?\d{1,19}", text):
+        if not re.fullmatch(r"0|-?[1-9]\d{0,18}", text):
             raise ValueError(NOT_AN_INTEGER)
         return _within(int(text), low, high)
 
@@ -87,6 +87,14 @@ def events(text: str) -> str:
     given = set(text) | (set(classes) if "A" in text else set())
     shown = "A" if given >= set(classes) else "".join(c for c in classes if c in given)
     return shown + "".join(c for c in "KEmn" if c in given)
+
+
+def save_points(text: str) -> str:
+    """save: pairs of seconds and changes; empty for none."""
+    words = text.split()
+    if len(words) % 2 or not all(re.fullmatch(r"\d{1,18}", word) for word in words):
+        raise ValueError("Invalid save parameters")
+    return text
 
 
 def output_limits(text: str) -> str:

@@ -29,6 +29,7 @@ from antecache.server.parameter_readers import (
     one_of,
     output_limits,
     policy,
+    save_points,
     yes_no,
 )
 
@@ -133,7 +134,9 @@ def _fixed() -> Iterator[tuple[str, Fixed]]:
         name, _, value = line.strip().partition(" ")
         if name:
             read: Callable[[str], Any] | None = None
-            if value in ("yes", "no"):
+            if name == "save":
+                read = save_points
+            elif value in ("yes", "no"):
                 read = yes_no
             elif re.fullmatch(r"-?\d+", value):
                 read = integer(-LONG - 1, LONG)

@@ -236,10 +236,10 @@ def _filters(argv: Argv) -> tuple[bool, list[Callable[[ClientView], bool]]]:
     """Whether to spare the asking client, and the tests of CLIENT KILL's filters."""
     keep_self = True
     tests: list[Callable[[ClientView], bool]] = []
-    if len(argv) % 2:
-        raise ClientError(errors.SYNTAX)
-    for option, value in zip(argv[2::2], argv[3::2], strict=True):
-        name = option.lower()
+    for at in range(2, len(argv), 2):
+        if at + 1 == len(argv):
+            raise ClientError(errors.SYNTAX)
+        name, value = argv[at].lower(), argv[at + 1]
         if name == b"skipme":
             if value.lower() not in (b"yes", b"no"):
                 raise ClientError(errors.SYNTAX)

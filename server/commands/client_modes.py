@@ -165,6 +165,13 @@ def trackinginfo(client: ClientView, argv: Argv) -> dict[bytes, Any]:
 )
 def tracking(client: ClientView, argv: Argv) -> Any:
     """OFF is the only state there is so far; ON is refused, so that no client relies on it."""
+    at = 3
+    while at < len(argv):
+        option = argv[at].lower()
+        takes_one = option in (b"redirect", b"prefix") and at + 1 < len(argv)
+        if not takes_one and option not in (b"bcast", b"optin", b"optout", b"noloop"):
+            raise ClientError(errors.SYNTAX)
+        at += 1 + takes_one
     if _on_off(argv[2]):
         raise ClientError("ERR CLIENT TRACKING ON is not supported by this server yet")
     return OK

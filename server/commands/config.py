@@ -96,18 +96,19 @@ def _read(
     server: ServerView, names: list[bytes], values: list[bytes]
 ) -> dict[str, tuple[Setting, Any]]:
     """What is to be changed to what; raises ClientError before anything is."""
-    wanted: dict[str, tuple[Setting, Any]] = {}
-    given: set[str] = set()
+    given: dict[str, bytes] = {}
     for spelled, raw in zip(names, values, strict=True):
         name = spelled.decode("utf-8", "replace").lower()
-        parameter = PARAMETERS.get(name)
-        if parameter is None:
+        if name not in PARAMETERS:
             raise ClientError(
                 f"ERR Unknown option or number of arguments for CONFIG SET - '{shown(spelled)}'"
             )
         if name in given:
-            raise _refused(name, "duplicate parameter")
-        given.add(name)
+            raise _refused(shown(spelled), "duplicate parameter")
+        given[name] = raw
+    wanted: dict[str, tuple[Setting, Any]] = {}
+    for name, raw in given.items():
+        parameter = PARAMETERS[name]
         text = raw.decode("utf-8", "surrogateescape")
         try:
             value = text if parameter.read is None else parameter.read(text)

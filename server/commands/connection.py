@@ -27,6 +27,7 @@ HELLO_NOAUTH = (
     "HELLO AUTH <user> <pass> option can be used to authenticate the client and select the "
     "RESP protocol version at the same time"
 )
+NOT_INT = "ERR value is out of range, value must between -2147483648 and 2147483647"
 NAME_CHARACTERS = "ERR Client names cannot contain spaces, newlines or special characters."
 OPEN = "noscript loading stale fast no_auth allow_busy"
 
@@ -66,7 +67,10 @@ def echo(client: ClientView, argv: Argv) -> bytes:
 )
 def select(client: ClientView, argv: Argv) -> Any:
     """Choose a database for what follows on this connection."""
-    client.select(integer(argv[1]))
+    index = integer(argv[1])
+    if not -(2**31) <= index < 2**31:
+        raise ClientError(NOT_INT)
+    client.select(index)
     return OK
 
 

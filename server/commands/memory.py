@@ -31,10 +31,11 @@ def usage(client: ClientView, argv: Argv) -> int | None:
 
     The count is read and not needed: sizes are kept up to date, not sampled.
     """
-    if len(argv) not in (3, 5) or (len(argv) == 5 and argv[3].lower() != b"samples"):
-        raise ClientError(errors.SYNTAX)
-    if len(argv) == 5 and integer(argv[4]) < 0:
-        raise ClientError(errors.SYNTAX)
+    for at in range(3, len(argv), 2):
+        if argv[at].lower() != b"samples" or at + 1 == len(argv):
+            raise ClientError(errors.SYNTAX)
+        if integer(argv[at + 1]) < 0:
+            raise ClientError(errors.SYNTAX)
     entry = client.db.peek(argv[2])
     return None if entry is None else entry.size
 

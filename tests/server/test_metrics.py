@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import math
+import re
 import socket
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -72,6 +74,19 @@ async def test_the_names_are_those_of_redis_exporter_and_ours(serve: Any, connec
     names = {name for name, _ in await samples(server)}
     assert names >= EXPORTER
     assert names >= {f"antecache_{name}" for name in OURS}
+
+
+async def test_dashboards_ask_for_what_there_is(serve: Any, connect: Any) -> None:
+    folder = Path(__file__).parents[2] / "docker" / "grafana" / "dashboards"
+    wanted = {
+        name
+        for path in folder.glob("*.json")
+        for name in re.findall(r"\b(?:redis|antecache)_[a-z_]+\b", path.read_text("utf-8"))
+    }
+    assert len(wanted) > 10
+    server = await serve(metrics_port=free_port(), backing="memory://?prefix=user&rows=10")
+    await (await connect(server)).ask("GET", "user:1")
+    assert wanted <= {name for name, _ in await samples(server)}
 
 
 async def test_counters_count_what_clients_did(serve: Any, connect: Any) -> None:
