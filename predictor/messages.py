@@ -147,7 +147,7 @@ def read_by_worker(payload: bytes) -> ToWorker:
     """A message to the trainer. Raises FrameError."""
     try:
         return _to_worker.decode(payload)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FrameError(str(error)) from None
 
 
@@ -155,5 +155,5 @@ def read_by_server(payload: bytes) -> ToServer:
     """A message from the trainer. Raises FrameError."""
     try:
         return _to_server.decode(payload)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FrameError(str(error)) from None

@@ -43,6 +43,8 @@ _DISTANCE_BINS = 6
 BUCKETS = MAX_VISITS * 2 * _SHARE_BINS * _DISTANCE_BINS
 #: smallest part of its budget that the ring keeps when texts take the rest
 _LEAST_SLOTS = 64
+#: bytes left free, so that the first few texts and templates find room
+_MARGIN = 512
 
 _new_candidate = tuple.__new__
 
@@ -62,7 +64,7 @@ class MissLog(Predictor):
         self.first_bucket = first_bucket
         self.events = 0  # ever observed
         self._codec = Codec(_templates_for(budget_bytes))
-        self._ring = Ring(slots_for(budget_bytes - self._codec.nbytes))
+        self._ring = Ring(slots_for(budget_bytes - self._codec.nbytes - _MARGIN))
         self._window = 24
         self._visits = MAX_VISITS
         self._disabled: frozenset[str] = frozenset()
@@ -188,23 +190,24 @@ class MissLog(Predictor):
             self._codec = Codec(self._codec.max_templates)
         self._measure()
 
-    def _affordable(self) -> int:
-        """Slots for which ring and texts fit, if texts stay in proportion to the slots in use."""
+    def _affordable(self, *, full: bool) -> int:
+        """Slots that fit beside templates and texts; in a `full` ring texts grow with the slots."""
         codec, ring = self._codec, self._ring
-        texts = codec.texts.nbytes
-        fixed = codec.nbytes - texts + 1024
+        texts = codec.texts.nbytes if full else 0
+        fixed = codec.nbytes - texts + _MARGIN
         per_slot = BYTES_PER_SLOT + texts / max(ring.filled, 1)
         return max(0, int((self.budget_bytes - fixed) / per_slot))
 
     def _shrink(self) -> None:
-        slots = min(self._affordable(), self._ring.slots * 7 // 8)
-        self._set_slots(slots)
+        slots = self._ring.slots
+        self._set_slots(min(self._affordable(full=False), slots * 7 // 8))
         while self._ring.slots and self._codec.nbytes > self._room:
-            self._set_slots(self._ring.slots // 2)
+            self._set_slots(self._ring.slots * 3 // 4)
 
     def _fit(self, *, force: bool = False) -> None:
         """At the end of a lap, or for another budget: as many slots as the budget affords."""
-        slots = min(self._affordable(), slots_for(self.budget_bytes))
+        full = self._ring.filled == self._ring.slots
+        slots = min(self._affordable(full=full), slots_for(self.budget_bytes))
         if force or slots > self._ring.slots * 5 // 4:
             self._set_slots(slots)
             if self._codec.nbytes > self._room:
@@ -234,8 +237,7 @@ class MissLog(Predictor):
         self._ring, self._codec = ring, codec
         self.events = read.events
         self._measure()
-        if ring.slots != slots_for(self.budget_bytes) or codec.nbytes > self._room:
-            self._fit(force=True)
+        self._fit(force=codec.nbytes > self._room)
 
     def check(self) -> None:
         """Recount; raises AssertionError when the books are wrong."""

@@ -108,7 +108,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise PlanError(f"the plan has {len(packed)} bytes, more than {MAX_BYTES}")
         try:
             plan = _decoder.decode(packed)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise PlanError(f"the plan cannot be read: {error}") from None
         _verify(plan)
         return plan

@@ -19,7 +19,6 @@ from array import array
 from typing import Final
 
 _WAYS: Final = 4
-_EMPTY: Final = -(1 << 31)
 #: values must be above -LIMIT and below LIMIT
 LIMIT: Final = 1 << 31
 
@@ -42,7 +41,7 @@ class Rows:
         self._tags = array("I", bytes(4 * rows))
         self._used = array("I", bytes(4 * rows))
         self._n = array("H", bytes(2 * rows))
-        self._values = array("i", [_EMPTY]) * (rows * followers)
+        self._values = array("i", bytes(4 * rows * followers))
         self._counts = array("B", bytes(rows * followers))
         self._clock = 0
 
@@ -78,9 +77,7 @@ class Rows:
             tags[row] = tag
             self._n[row] = 0
             at = row * self.k
-            for place in range(at, at + self.k):
-                self._values[place] = _EMPTY
-                self._counts[place] = 0
+            self._counts[at : at + self.k] = array("B", bytes(self.k))
         used[row] = self._clock & 0xFFFFFFFF
         n = self._n[row] + 1
         if n >= self._halve_at:
@@ -93,27 +90,26 @@ class Rows:
 
     def followed(self, row: int, values: list[int]) -> None:
         """Count values, each different, that followed the occurrence that gave this row."""
-        at = row * self.k
-        held = self._values[at : at + self.k].tolist()
-        counts = self._counts
+        k = self.k
+        at = row * k
+        held, counts = self._values, self._counts
+        places = dict(zip(held[at : at + k], range(at, at + k), strict=True))
+        fresh = []
         for value in values:
-            if value in held:
-                place = at + held.index(value)
-                if counts[place] < 255:
-                    counts[place] += 1
-                continue
-            if _EMPTY in held:
-                place = at + held.index(_EMPTY)
+            place = places.get(value)
+            if place is None:
+                fresh.append(value)
             else:
-                weakest = min(counts[at : at + self.k])
-                place = at + self._counts[at : at + self.k].index(weakest)
-                if weakest > 1:
-                    if value & 1 == self._clock & 1:  # worn down by half a count on average
-                        counts[place] = weakest - 1
-                    continue
-            held[place - at] = value
-            self._values[place] = value
-            counts[place] = 1
+                counts[place] += 1  # n is halved before it could pass 255
+        if not fresh:
+            return
+        weakest = sorted(range(at, at + k), key=counts.__getitem__)
+        for value, place in zip(fresh, weakest, strict=False):
+            if counts[place] <= 1:
+                held[place] = value
+                counts[place] = 1
+            elif value & 1 == self._clock & 1:  # half a count on average
+                counts[place] -= 1
 
     def n(self, row: int) -> int:
         """How often the context of a row occurred, halvings aside."""
@@ -122,9 +118,8 @@ class Rows:
     def followers(self, row: int) -> list[tuple[int, int]]:
         """Values of a row with their counts; no order."""
         at = row * self.k
-        values = self._values[at : at + self.k].tolist()
-        counts = self._counts[at : at + self.k].tolist()
-        return [pair for pair in zip(values, counts, strict=True) if pair[1]]
+        pairs = zip(self._values[at : at + self.k], self._counts[at : at + self.k], strict=True)
+        return [pair for pair in pairs if pair[1]]
 
     def dump(self) -> list[bytes]:
         """The arrays, for `load` into a table of the same size."""

@@ -61,7 +61,7 @@ class Templates(Predictor):
         rows, codec = self._rows, self.codec
         code = codec.code(key, learn=False)
         template = codec.template(code) if code >= 0 else None
-        if rows is None or template is None or template.split:
+        if rows is None or template is None or template.split or template.name == "*":
             return []
         number = code - template.base
         best: dict[bytes, Candidate] = {}
@@ -113,8 +113,8 @@ class Templates(Predictor):
         codec = self.codec
         code = codec.code(key, learn=self._own)
         template = codec.template(code) if code >= 0 else None
-        if template is None or template.split:
-            return
+        if template is None or template.split or template.name == "*":
+            return  # bare numbers are the strides' matter
         if self._rows is None:
             rows = self._split(self.budget_bytes)[0]
             if not rows:
