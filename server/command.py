@@ -265,13 +265,16 @@ class ClientView(Protocol):
     local_address: str
     fd: int
     created: float  # Unix seconds
-    last_active: float  # Unix seconds
     last_command: Argv | None
     net_in: int  # bytes
     net_out: int
 
     @property
     def server(self) -> ServerView: ...
+
+    @property
+    def last_active(self) -> float:
+        """Unix seconds of the last command."""
 
     @property
     def query_buffer(self) -> int:
@@ -312,9 +315,12 @@ class ServerView(Protocol):
     load_seconds: Histogram  # how long loads took; the loader observes
     rates: Rates  # commands and bytes a second; sampled in the background
     ledger: Any  # prefetches: `issued` and `outcomes` (useful, late, wasted, dropped)
-    plan: Any  # the Plan in use, or None
     loop_lag: float  # seconds the event loop was late, lately
     unreachable: dict[str, str]  # backings that failed when last tried, and why
+
+    @property
+    def plan(self) -> Any:
+        """The Plan in use, or None."""
 
     def execute(self, client: Any, argv: Argv) -> Any:
         """Run one command inside another (EXEC); returns its reply, errors as values."""
