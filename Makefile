@@ -15,7 +15,7 @@ FIND_PYTHON := for name in python3.11 python3.12 python3.13 python3.14 python3 p
 	&& { command -v "$$name"; break; }; done
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench-hotpath bench-replay image-test clean
+.PHONY: help run demo test check format bench-hotpath bench-replay image-test clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | \
@@ -24,6 +24,9 @@ help: ## this list
 run: .venv/.installed $(DATABASE) ## serve a sample database on PORT (6379), metrics on METRICS_PORT (9121)
 	@$(BIN)/antecache serve --port $(PORT) --metrics-port $(METRICS_PORT) \
 		--maxmemory $(MAXMEMORY) --backing sqlite:///$(DATABASE)
+
+demo: .venv/.installed-demo ## watch two servers, one that predicts and one that does not
+	@$(BIN)/antecache demo $(ARGS)
 
 test: .venv/.installed-dev ## the test suite
 	@$(BIN)/python -m pytest $(ARGS)
@@ -73,6 +76,10 @@ $(LINK):
 	@echo "installing antecache into .venv"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable .
 	@touch $@
+
+.venv/.installed-demo: pyproject.toml | .venv/.installed
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[demo]'
+	@touch .venv/.installed $@
 
 .venv/.installed-dev: pyproject.toml | .venv/bin/python
 	@echo "installing antecache and its development tools into .venv"

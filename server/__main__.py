@@ -75,7 +75,7 @@ def serve(
         str | None, typer.Option(help="Most that the process may occupy, such as 200mb.")
     ] = None,
     maxkeys: Annotated[str | None, typer.Option(help="Most keys resident at once.")] = None,
-    policy: Annotated[str | None, typer.Option(help="Eviction policy [s3fifo].")] = None,
+    policy: Annotated[str | None, typer.Option(help="Eviction policy [auto].")] = None,
     prediction: Annotated[
         str | None, typer.Option(help="on or off: fetch what is likely to follow [on].")
     ] = None,

@@ -101,10 +101,10 @@ class Config(msgspec.Struct, kw_only=True):
     maxmemory: Memory = 0
     #: Keys resident at most, prefetched ones included; 0 is no limit.
     maxkeys: Count = 0
-    #: What leaves when memory is full. A policy's name (s3fifo, lru ...) evicts only what can be
-    #: loaded again, never what a client wrote; allkeys-NAME and volatile-NAME mean what they mean
-    #: in Redis, noeviction too. Redis calls it maxmemory-policy.
-    policy: str = "s3fifo"
+    #: What leaves when memory is full. auto, or a policy's name (s3fifo, lru ...), evicts only
+    #: what can be loaded again, never what a client wrote; allkeys-NAME, volatile-NAME and
+    #: noeviction mean what they mean in Redis. Redis calls it maxmemory-policy.
+    policy: str = "auto"
     #: Parts the key space is cut into, a power of two, so that no resize or scan stalls replies.
     shards: Annotated[int, Meta(ge=1, le=4096)] = 16
     #: How slowly the frequency counter of an lfu policy saturates.
