@@ -123,7 +123,8 @@ class Panel:
 
     def _trim(self, index: int) -> None:
         policy, limit = self.policies[index], self._limits[index]
-        for _ in range(EVICT_AT_ONCE):
+        # the watched one keeps its limit to the letter: what it holds is what shall stay
+        for _ in range(policy.count if index == self.watched else EVICT_AT_ONCE):
             if (policy.count if self._by_count else policy.total) <= limit:
                 return
             victim = policy.evict()

@@ -52,12 +52,14 @@ CANDIDATES = (
     Candidate("wtinylfu-30", "wtinylfu", {"window": 0.3, "climb": False}),
     Candidate("s3fifo-10", "s3fifo", {"small": 0.1}),
     Candidate("s3fifo-40", "s3fifo", {"small": 0.4}),
-    Candidate("twoq", "twoq", {}),
     Candidate("gdsf", "gdsf", {}),
 )
 SAMPLE = 1500  # keys in the sample, to twice as many
 BLOCK = 128  # hits on sampled keys that wait for a miss at most
 MIGRATE = 16  # nodes that move to a new policy at each insertion
+SURE = 3  # votes that settle what the budget counts, for the choice of the first leader
+SIZED = "gdsf"  # the first leader where sizes vary
+VARIED = 0.5  # squared coefficient of variation from which on they do
 CURVE = (0.5, 1.0, 2.0, 4.0)
 CURVE_POLICY = "s3fifo"
 CURVE_SAMPLE = 400  # keys in the sample of the curve, at least
@@ -119,6 +121,8 @@ class Auto(Policy):
         self._content = 0  # the largest total at which the store was content
         self._content_count = 0
         self._votes = 0  # above 0: the budget counts keys
+        self._decided = False  # whether that is known, and what follows from it was done
+        self._sizes = [0, 0, 0]  # of sampled newcomers: number, sum, sum of squares
         self._full = False
         self._last_victim = b""
         self._decay_at = 0.0
@@ -128,12 +132,17 @@ class Auto(Policy):
     def _admit(self, node: Node) -> Record:
         """The record of a sampled node that became resident."""
         record = self._record_of(node.key)
+        size = node.size
         if record is None:
-            record = Record(node.key, node.size, node.cost, len(self.candidates))
+            record = Record(node.key, size, node.cost, len(self.candidates))
             self._panel.records[node.key] = record
         else:
-            record.size = node.size
             record.cost = node.cost
+            if record.size != size:
+                self._resized(record, size)
+        if not self._decided:
+            for power, _ in enumerate(self._sizes):
+                self._sizes[power] += size**power
         record.holders += 1
         record.live = node
         return record
@@ -201,9 +210,25 @@ class Auto(Policy):
         by_count = self.count > self._content_count
         if by_total != by_count:
             self._votes = max(-8, min(8, self._votes + (1 if by_count else -1)))
+            if not self._decided and abs(self._votes) >= SURE:
+                self._decide()
         elif not by_total:
             self._content = self.total - 1
             self._content_count = self.count - 1
+
+    def _decide(self) -> None:
+        """It has turned out what the budget counts: if bytes, and sizes vary, start by size.
+
+        The ghost caches would find that out too, but every small value that was
+        evicted for a large one meanwhile costs a load.
+        """
+        self._decided = True
+        number, total, squares = self._sizes
+        if self._votes < 0 and number * squares > (1.0 + VARIED) * total * total:
+            for index, candidate in enumerate(self.candidates):
+                if candidate.policy == SIZED and index != self.leader:
+                    self._lead(index)
+                    return
 
     def _set_limits(self) -> None:
         if self._full:
@@ -239,6 +264,8 @@ class Auto(Policy):
                 self._set_limits()
                 self._observe(record)
                 self._judge()
+            elif self._following:
+                self._panel.left.append(record)
         if self._retiring is not None:
             self._migrate()
         if self._leaving:
@@ -272,14 +299,14 @@ class Auto(Policy):
         """A node that the leading ghost cache does not hold."""
         panel = self._panel
         self._set_limits()
-        for _ in range(2):
-            left = panel.left
-            while left:
-                record = left.popleft()
-                node = record.live
-                if node is not None and node.where and not record.shadows[self.leader].where:
-                    return node
-            panel.trim()
+        panel.trim()
+        left = panel.left
+        while left:
+            record = left.popleft()
+            node = record.live
+            if node is not None and not record.shadows[self.leader].where:
+                return node
+        # one key of two databases has one record: its other node is known to nobody
         oldest = self._followed.oldest
         assert oldest is not None
         return oldest
@@ -330,10 +357,13 @@ class Auto(Policy):
             self._holder(node).resize(node, size)
         record = self._record_of(node.key)
         if record is not None:
-            self._panel.resize(record, size)
-            twin = self._curve.records.get(node.key)
-            if twin is not None:
-                self._curve.resize(twin, size)
+            self._resized(record, size)
+
+    def _resized(self, record: Record, size: int) -> None:
+        self._panel.resize(record, size)
+        twin = self._curve.records.get(record.key)
+        if twin is not None:
+            self._curve.resize(twin, size)
 
     def nodes(self) -> Iterator[Node]:
         if not self._following:
