@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -241,6 +242,13 @@ def test_the_example_source_of_the_template_is_a_source(written: Any) -> None:
     text = as_toml()
     example = text[text.index("#[[source]]") :].split("\n\n")[0].replace("#", "")
     assert len(load(written(f'backing = "sqlite:///x.db"\n{example}')).sources) == 1
+
+
+def test_the_example_of_the_readme_is_a_config_file(written: Any) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    (example,) = re.findall(r"^ *```toml\n(.*?)```", readme, re.DOTALL | re.MULTILINE)
+    (source,) = load(written(example)).sources
+    assert source.as_ == "json"
 
 
 @given(
