@@ -80,7 +80,10 @@ def serve(
         str | None, typer.Option(help="on or off: fetch what is likely to follow [on].")
     ] = None,
     history: Annotated[
-        str | None, typer.Option(help="File that keeps what was learned across restarts.")
+        str | None,
+        typer.Option(
+            help="Recorded accesses to learn from at the start (CSV: time,client,key,size)."
+        ),
     ] = None,
     ttl: Annotated[
         str | None, typer.Option(help="How long a loaded value stays, such as 5m [for ever].")

@@ -34,7 +34,7 @@ LIMIT = 200_000
 class AccessLog:
     """`items` is appended to directly (`store.record = log.items.append`)."""
 
-    __slots__ = ("dropped", "drained", "items", "session")
+    __slots__ = ("drained", "dropped", "items", "session")
 
     def __init__(self) -> None:
         self.items: list[Any] = []

@@ -49,6 +49,7 @@ from antecache.server.watch import Watches
 log = logging.getLogger(__name__)
 
 DEFAULT_CACHE = 1 << 30  # the cache a history is rehearsed with where nothing limits it
+NEWS = 10.0  # seconds for which a failed load makes its source unreachable
 TYPICAL_ENTRY = 1024  # bytes, where only bytes are limited
 
 
@@ -58,9 +59,10 @@ class Server:
     def __init__(self, config: Config) -> None:
         command.load_all()
         self.config = config
-        self.stats = Stats()
         self.clients: dict[int, Session] = {}
+        self.stats = Stats(live=self.clients.values)
         self.monitors: set[Any] = set()
+        self.slow_readers: set[Session] = set()  # clients whose replies pile up
         self.slowlog = SlowLog(config.slowlog_log_slower_than, config.slowlog_max_len)
         self.load_seconds = Histogram()
         self.rates = Rates()
@@ -101,6 +103,7 @@ class Server:
         self.store.on_unused = self.prefetcher.unused
         self.dispatch = Dispatch(self.store, self.stats, self.loader, self.access)
         self.dispatch.on_slow = self._slow
+        self.dispatch.slow_ns = self.slowlog.threshold_ns
         self.trainer = Trainer(
             drain=self.access.drain,
             publish=self.prefetcher.adopt,
@@ -122,7 +125,10 @@ class Server:
     # -- starting and stopping ----------------------------------------------
 
     async def start(self) -> None:
-        """Open the database, listen, and start learning; raises ConfigError, BackingError, OSError."""
+        """Open the database, listen, and start learning.
+
+        Raises ConfigError, BackingError or OSError.
+        """
         config = self.config
         if config.backing:
             self.backing = open_backing(config.backing, config.sources, config.source_options)
@@ -186,15 +192,19 @@ class Server:
         """Whether a new client must authenticate."""
         return bool(self.config.requirepass)
 
+    @property
+    def protected(self) -> bool:
+        """Whether only this machine may connect: protected mode without a password."""
+        return self.config.protected_mode and not self.config.requirepass
+
     def connected(self, session: Session) -> None:
         """A connection was made: register it, or say why not and close."""
         self.stats.connections += 1
         text = None
         if len(self.clients) >= self.config.maxclients:
             text = errors.MAX_CLIENTS
-        elif self.config.protected_mode and not self.config.requirepass:
-            if not _is_local(session.address):
-                text = errors.PROTECTED
+        elif self.protected and not _is_local(session.address):
+            text = errors.PROTECTED
         if text is not None:
             self.stats.rejected_connections += 1
             session.push(ClientError(text))
@@ -204,8 +214,11 @@ class Server:
 
     def disconnected(self, session: Session) -> None:
         """A connection was lost."""
-        self.clients.pop(session.id, None)
+        if self.clients.pop(session.id, None) is not None:
+            self.stats.ended_in += session.net_in
+            self.stats.ended_out += session.net_out
         self.monitors.discard(session)
+        self.slow_readers.discard(session)
         self.watches.forget(session)
         self.look_around()
 
@@ -225,11 +238,13 @@ class Server:
         row = command.find(argv)
         if row is None:
             return False
-        if self._paused_until > self.store.now and row.name not in ("client", "shutdown", "quit"):
-            if self._pause_mode == "all" or row.write or row.name in ("exec", "publish"):
-                session.hold(list(commands[index:]))
-                session.flush()
-                return True
+        exempt = (row.parent or row).name in ("client", "shutdown", "quit")
+        paused = self._paused_until > self.store.now and not exempt
+        writes = row.write or row.name in ("exec", "publish")
+        if paused and (writes or self._pause_mode == "all"):
+            session.hold(list(commands[index:]))
+            session.flush()
+            return True
         if self.monitors:
             monitor.feed(self.monitors, session, argv, row)
         return False
@@ -378,8 +393,7 @@ class Server:
 
     def _tick(self, rounds: int) -> None:
         store = self.store
-        self.dispatch.wall = time.time_ns() - time.perf_counter_ns()
-        store.now = time.time_ns() // 1_000_000
+        self.dispatch.set_clock()
         store.expire_cycle()
         self._measure()
         store.enforce()
@@ -399,7 +413,13 @@ class Server:
                 idle = now - session.last_active > self.config.timeout
                 if idle and session.waiting is None and not session.monitoring:
                     session.kill()
-        self.unreachable = dict(self.loader.failing)
+        # A failure counts as news for a while only: a node that gets no traffic because it
+        # is not ready would otherwise never learn that its database is back.
+        self.unreachable = {
+            name: text for name, (text, at) in self.loader.failing.items() if now - at < NEWS
+        }
+        for session in list(self.slow_readers):
+            session.check_output(self.config.output_limits["normal"], now)
 
     def _measure(self) -> None:
         """Work out how many bytes the entries may take."""

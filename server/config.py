@@ -128,7 +128,7 @@ class Config(msgspec.Struct, kw_only=True):
     precision_floor: Share = 0.25
     #: The most that the learning process may occupy; it is not part of maxmemory.
     trainer_maxmemory: Memory = 512 << 20
-    #: File that keeps what was learned across restarts; empty keeps nothing.
+    #: Recorded accesses to learn from at the start: CSV of time,client,key,size, .gz and .zst too.
     history: str = ""
 
     # -- limits of the protocol

@@ -63,7 +63,7 @@ class Dispatch:
         self._access = access
         self.logging = False  # whether accesses are logged
         self.entered: Any = None  # the session whose accesses are being logged
-        self.wall = time.time_ns() - perf_counter_ns()  # Unix time less the clock, in ns
+        self._tick_at = 0  # of perf_counter_ns, when store.now must be read anew
         self.slow_ns = sys.maxsize
         self.on_slow: Any = None  # (session, argv, nanoseconds)
         self.attention: Any = None  # (session, commands) -> commands: MONITOR, CLIENT PAUSE
@@ -75,7 +75,9 @@ class Dispatch:
         """Execute `commands` in order and write their replies; may park the session."""
         store = self._store
         before = perf_counter_ns()
-        store.now = session.last_active_ms = (before + self.wall) // 1_000_000
+        if before >= self._tick_at:
+            self.set_clock()
+        session.last_active_ms = store.now
         if session is not self.entered:
             self._enter(session)
         out = session.out
@@ -125,6 +127,12 @@ class Dispatch:
         if out:
             session.flush()
 
+    def set_clock(self) -> None:
+        """Read the time. Batches within one millisecond share a reading."""
+        now = time.time_ns()
+        self._store.now = now // 1_000_000
+        self._tick_at = perf_counter_ns() + 1_000_000 - now % 1_000_000
+
     def _enter(self, session: Any) -> None:
         """Another session than the last one asks: the access log notes it."""
         self.entered = session
@@ -133,12 +141,10 @@ class Dispatch:
 
     def _refused(self, session: Any, row: Command, commands: Sequence[Argv], index: int) -> bool:
         """A command that may need memory, or several absent keys: true when it cannot run now."""
-        store = self._store
-        if row.denyoom and (store.used > store.room or store.count > store.limit):
-            if not store.enforce():
-                self._reject(session, row, errors.OOM)
-                return True
-        elif row.multi and store.owner is not None:
+        if row.denyoom and self._full():
+            self._reject(session, row, errors.OOM)
+            return True
+        if row.multi and self._store.owner is not None:
             absent = self._absent(session, row.keys(commands[index]))
             if absent:
                 self._park(session, commands, index, absent)
@@ -150,9 +156,9 @@ class Dispatch:
     def find(self, argv: Argv) -> Command | None:
         """The row for these arguments; remembers the spelling of plain commands."""
         row = table.find(argv)
-        if row is not None and not row.subcommands and row.parent is None:
-            if len(self._rows) < 1024:
-                self._rows[argv[0]] = row
+        plain = row is not None and not row.subcommands and row.parent is None
+        if plain and row is not None and len(self._rows) < 1024:
+            self._rows[argv[0]] = row
         return row
 
     def _unusual(self, session: Any, commands: Sequence[Argv], index: int) -> bool:
@@ -218,11 +224,14 @@ class Dispatch:
             return errors.wrong_arity(row.full_name)
         if not session.authenticated and "no_auth" not in row.flags:
             return errors.NOAUTH
-        store = self._store
-        if row.denyoom and (store.used > store.room or store.count > store.limit):
-            if not store.enforce():
-                return errors.OOM
+        if row.denyoom and self._full():
+            return errors.OOM
         return None
+
+    def _full(self) -> bool:
+        """Whether the store is over its budget and nothing more may leave."""
+        store = self._store
+        return (store.used > store.room or store.count > store.limit) and not store.enforce()
 
     def _reject(self, session: Any, row: Command, text: str) -> None:
         row.rejected += 1

@@ -49,7 +49,7 @@ def _antecache(server: ServerView) -> Iterator[tuple[str, Any]]:
     yield "load_usec_mean", round(1e6 * loads.sum / loads.count) if loads.count else 0
     yield "load_errors", sum(stats.load_errors.values())
     yield "load_timeouts", sum(stats.load_timeouts.values())
-    yield "negative_hits", stats.negative_hits
+    yield "negative_hits", server.store.negative_hits
     yield "negative_keys", len(server.store.negative)
     yield "stale_served", stats.stale_served
     yield "eviction_policy", server.config.policy

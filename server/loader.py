@@ -123,7 +123,8 @@ class Loader:
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduled: asyncio.Handle | None = None
         self._random = random.Random()
-        self.failing: dict[str, str] = {}  # source -> the error of its last load
+        # Sources whose last load failed: the error, and when (Unix seconds).
+        self.failing: dict[str, tuple[str, float]] = {}
 
     # -- asking -------------------------------------------------------------
 
@@ -301,7 +302,7 @@ class Loader:
     def _failed(self, source: Source, batch: list[Load], error: BackingError) -> None:
         store = self._store
         store.now = max(store.now, time.time_ns() // 1_000_000)
-        self.failing[source.name] = str(error)
+        self.failing[source.name] = (str(error), time.time())
         text = f"BACKING source '{source.name}': {error}"
         for load in batch:
             if self.inflight.get(load.key) is not load:

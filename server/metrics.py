@@ -182,7 +182,7 @@ def _backing(server: ServerView) -> Iterator[Metric]:
         "antecache_load_seconds", "How long loads took.", buckets=buckets, sum_value=loads.sum
     )
     yield _counter(
-        "antecache_negative_hits", "Reads of keys known to have no row.", stats.negative_hits
+        "antecache_negative_hits", "Reads of keys known to have no row.", server.store.negative_hits
     )
     yield _counter(
         "antecache_stale_served",

@@ -16,15 +16,15 @@ It does not decide when to learn (the trainer) and keeps no books (the ledger).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from antecache.predictor.base import Candidate, Predictor
 from antecache.predictor.plan import Plan
 from antecache.server.accesslog import AccessLog
 from antecache.server.backing.base import Source
 from antecache.server.ledger import Ledger
-from antecache.server.loader import Loader
 from antecache.server.store import Entry, Evidence, Store
 
 MOST = 16  # prefetches a miss
@@ -34,6 +34,17 @@ LOWEST, HIGHEST = 0.2, 0.95  # the threshold's bounds
 ELSEWHERE = 1.5  # a candidate in another table must be this much likelier
 
 Planned = tuple[bytes, Source, Evidence]
+
+
+class Courier(Protocol):
+    """Who fetches: the loader, or in a replay the trace's own stand-in."""
+
+    @property
+    def inflight(self) -> Mapping[bytes, object]:
+        """Keys on their way."""
+
+    def prefetch(self, key: bytes, source: Source, evidence: Evidence) -> bool:
+        """Fetch a key that no client waits for; whether it was accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +65,7 @@ class Prefetcher:
         owner: Callable[[bytes], Source | None],
         predictor: Predictor,
         ledger: Ledger,
-        loader: Loader,
+        loader: Courier,
         access: AccessLog,
         *,
         row_budget: float = 0.25,

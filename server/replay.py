@@ -18,22 +18,21 @@ It does not read files (`traces.py`) and prints nothing (`report.py`).
 
 from __future__ import annotations
 
-import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from antecache.policies import registry as policies
 from antecache.predictor import registry as predictors
 from antecache.predictor.calibrate import Calibrator
-from antecache.predictor.rehearsal import next_fit
 from antecache.predictor.plan import Plan
+from antecache.predictor.rehearsal import next_fit
 from antecache.server.accesslog import AccessLog
 from antecache.server.backing.base import Source, SourceOptions
 from antecache.server.ledger import Ledger
-from antecache.server.prefetch import Prefetcher
-from antecache.server.store import Entry, Store
+from antecache.server.prefetch import Planned, Prefetcher
+from antecache.server.store import Evidence, Store
 
 ENTRY_BYTES = 100  # of the unit `total`, as in the published comparisons
 MEASURE = 1000  # requests between two looks at what the metadata takes
@@ -82,7 +81,6 @@ class Result:
     late: int = 0
     wasted: int = 0
     bytes_missed: int = 0
-    bytes_asked: int = 0
     metadata_bytes: int = 0
     seconds: float = 0.0
     plans: int = 0
@@ -136,7 +134,8 @@ class Replay:
         )
         self.result = Result(setup)
         self.ledger = Ledger()
-        self.inflight: dict[bytes, None] = {}  # the prefetcher asks: nothing is ever on its way
+        self.inflight: dict[bytes, Evidence] = {}  # prefetches that do not ride along
+        self._arriving: deque[tuple[int, bytes, Source]] = deque()
         self._tables = _Tables()
         self._access = AccessLog()
         self._sizes: dict[bytes, int] = {}
@@ -177,6 +176,8 @@ class Replay:
         predicting = self._prefetcher is not None
         unit = self.setup.unit
         for index, key in enumerate(keys):
+            if self._arriving and self._arriving[0][0] <= result.requests:
+                self._arrive()
             if key in data:
                 read(key)
             else:
@@ -200,15 +201,21 @@ class Replay:
         store.now += 1
         store.misses += 1
         result.bytes_missed += size
-        result.statements += 1
-        result.rows += 1
         self._sizes[key] = size
         source = self._tables.owner(key)
         put = store.databases[0].put
-        riders = ()
+        riders: Iterable[Planned] = ()
         if self._prefetcher is not None:
             store.record_miss(key)
+            evidence = self.inflight.pop(key, None)
+            if evidence is not None:
+                self._prefetcher.late(key, evidence)
             riders = self._prefetcher.riders((key,))
+        else:
+            evidence = None
+        if evidence is None:
+            result.statements += 1
+            result.rows += 1
         put(key, None, origin=store.origin(source), quiet=True, cost=size)
         if riders:
             tables = set()
@@ -219,6 +226,23 @@ class Replay:
                 result.rows += 1
             result.statements += len(tables - {source})
         store.enforce()
+
+    def prefetch(self, key: bytes, source: Source, evidence: Evidence) -> bool:
+        """A prefetch of its own statement: it arrives `arrival` requests from now."""
+        self.inflight[key] = evidence
+        self._arriving.append((self.result.requests + self.setup.arrival, key, source))
+        self.result.statements += 1
+        self.result.rows += 1
+        return True
+
+    def _arrive(self) -> None:
+        while self._arriving and self._arriving[0][0] <= self.result.requests:
+            _, key, _ = self._arriving.popleft()
+            evidence = self.inflight.pop(key, None)
+            if evidence is not None:
+                size = self._sizes.get(key, self._cost(key, 1))
+                self.store.databases[0].put(key, None, origin=evidence, quiet=True, cost=size)
+        self.store.enforce()
 
     def _learn(self) -> None:
         """The trainer's part: resolve trials, fit at its pace, adopt with the lag."""
@@ -264,6 +288,3 @@ class Replay:
         books = sorted(self.ledger.rules.values(), key=lambda book: -book.issued)
         result.by_rule = [(book.rule, book.issued, book.useful) for book in books[:20]]
         return result
-
-
-__all__ = ["Entry", "Replay", "Result", "Setup", "sys"]

@@ -17,11 +17,12 @@ from typing import Any, cast
 
 from antecache.server import errors
 from antecache.server.command import Argv
+from antecache.server.config import OutputLimit
+from antecache.server.encode import encode
 from antecache.server.errors import ClientError
 from antecache.server.loader import Ticket
-from antecache.server.encode import encode
 from antecache.server.resp import Parser
-from antecache.server.store import Database, Store
+from antecache.server.store import Database
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ class Session(asyncio.Protocol):
         self._transport: asyncio.Transport = _NOT_CONNECTED
         self._lost = False
         self.paused = False
+        self._soft_since = 0.0  # Unix time since when the soft output limit is exceeded
         config = server.config
         self._parser = Parser(
             max_bulk=config.proto_max_bulk_len, query_buffer_limit=config.client_query_buffer_limit
@@ -75,7 +77,6 @@ class Session(asyncio.Protocol):
         # Bound once: these are called for every chunk.
         self._feed = self._parser.feed
         self._run = server.dispatch.run
-        self._stats = server.stats
         self._look()
 
     # -- state that makes a session special ---------------------------------
@@ -190,12 +191,10 @@ class Session(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse, and execute what is complete unless an earlier command waits."""
-        size = len(data)
-        self.net_in += size
-        self._stats.net_in += size
+        self.net_in += len(data)
         commands = self._feed(data)
         if self.busy:
-            self._postpone(commands, size)
+            self._postpone(commands, len(data))
         elif commands:
             self._run(self, commands)
         if not self._parser.idle:
@@ -213,8 +212,8 @@ class Session(asyncio.Protocol):
     def _look_at_parser(self) -> None:
         """The parser refuses a frame, holds too much, or waits to see whether AUTH succeeded."""
         parser = self._parser
-        if parser.paused and self._authenticated:
-            self.data_received(b"")  # what follows AUTH may be larger than a stranger's frame
+        if parser.paused:
+            self.data_received(b"")  # whether AUTH succeeded is known now: go on, or refuse
         elif parser.error is not None and self.waiting is None and not self.held:
             self._refuse_frame()
         elif parser.overflow:
@@ -223,11 +222,27 @@ class Session(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client does not read: stop reading from it."""
+        self.server.slow_readers.add(self)
         self._pause()
 
     def resume_writing(self) -> None:
         """The client has caught up."""
+        self.server.slow_readers.discard(self)
+        self._soft_since = 0.0
         self._unpause()
+
+    def check_output(self, limit: OutputLimit, now: float) -> None:
+        """Close a client whose unread replies exceed client-output-buffer-limit."""
+        waiting = self.output_buffer
+        over = bool(limit.hard) and waiting > limit.hard
+        if limit.soft and waiting > limit.soft:
+            self._soft_since = self._soft_since or now
+            over = over or now - self._soft_since > limit.seconds
+        else:
+            self._soft_since = 0.0
+        if over:
+            log.warning("closing %s: it exceeds client-output-buffer-limit", self.address)
+            self.abort()
 
     def _pause(self) -> None:
         if not self.paused:
@@ -266,7 +281,6 @@ class Session(asyncio.Protocol):
         data = b"".join(pieces)
         if not self._lost:
             self.net_out += len(data)
-            self._stats.net_out += len(data)
             self._write(data)
 
     def flush(self) -> None:
@@ -274,9 +288,7 @@ class Session(asyncio.Protocol):
         data = b"".join(self.out)
         self.out.clear()
         if not self._lost:
-            size = len(data)
-            self.net_out += size
-            self._stats.net_out += size
+            self.net_out += len(data)
             self._write(data)
         if self._closing:
             self._transport.close()
@@ -341,7 +353,7 @@ class Session(asyncio.Protocol):
     @property
     def last_active(self) -> float:
         """Unix seconds of the last batch of commands."""
-        return self.last_active_ms / 1000
+        return float(self.last_active_ms / 1000)
 
     @property
     def query_buffer(self) -> int:

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from antecache.server.backing.base import BackingError
+from antecache.server.backing.base import BackingError, BackingTimeout
 from antecache.server.backing.patterns import Field
 from antecache.server.backing.reflect import Column, Reflected, Table, reflect, settle
 from antecache.server.backing.sqltext import Query
@@ -52,13 +52,15 @@ class BoundQuery(ABC):
     columns  its columns, in order
     decode   what to apply to the values of a column, by its name
     limit    keys in one statement
+    number   where `many` puts the key's number: 0 for the first column, -1 for the last
     """
 
-    __slots__ = ("columns", "decode", "limit")
+    __slots__ = ("columns", "decode", "limit", "number")
 
     columns: tuple[str, ...]
     decode: Mapping[str, Any]
     limit: int
+    number: int
 
     @abstractmethod
     def one(self, values: Values) -> tuple[str, Sequence[Any]]:
@@ -66,8 +68,10 @@ class BoundQuery(ABC):
 
     @abstractmethod
     def many(self, keys: Sequence[Values]) -> tuple[str, Sequence[Any]]:
-        """The statement for many keys: rows start with the key's number, from 0, in any order
-        of the numbers, and in the query's order among those of one number.
+        """The statement for many keys: rows have one column more, the key's number, from 0.
+
+        They come in any order of the numbers, and in the query's order among
+        those of one number.
         """
 
 
@@ -205,6 +209,10 @@ class Driver(ABC):
     def refused(self, error: Exception) -> bool:
         """Whether `error` is about a value of one key, so that the other keys may succeed."""
 
+    def impossible(self, error: Exception) -> bool:
+        """Whether a refused value is one that no row of a table can have in its key."""
+        return False
+
     @abstractmethod
     async def abandon(self, raw: Raw) -> None:
         """Stop what runs on the connection, in the database too, and close it."""
@@ -232,4 +240,6 @@ def one_line(error: BaseException, url: sa.URL) -> str:
 
 def backing_error(error: BaseException, url: sa.URL) -> BackingError:
     """`error` as what a client may see: the database's name, then its own words."""
+    if isinstance(error, TimeoutError):
+        return BackingTimeout(f"{url.get_backend_name()}: no answer")
     return BackingError(f"{url.get_backend_name()}: {one_line(error, url)}")

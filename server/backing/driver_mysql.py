@@ -3,7 +3,7 @@
 Values are escaped by asyncmy, which follows the session's NO_BACKSLASH_ESCAPES;
 the connection is always utf8mb4, where no character hides a quote. There is no
 LATERAL in MariaDB, so a configured query is asked for many keys by UNION ALL,
-and a sub-select with an ORDER BY gets a LIMIT that never ends: MariaDB drops the
+and a copy with an ORDER BY gets a LIMIT that never ends: MariaDB drops the
 order otherwise.
 
 A statement that is given up is killed in the server by a second connection,
@@ -49,6 +49,7 @@ LOST = frozenset({2006, 2013, 1053, 1927, 2014, 2055, 4031})
 #: Errors about one value: ER_CANT_AGGREGATE_2COLLATIONS and its kin (text that the column's
 #: character set lacks), ER_TRUNCATED_WRONG_VALUE, ER_DIVISION_BY_ZERO, ER_DATA_OUT_OF_RANGE.
 REFUSED = frozenset({1267, 1270, 1271, 1292, 1365, 1690})
+_COLLATIONS = frozenset({1267, 1270, 1271})
 
 _ENDLESS = "\nLIMIT 18446744073709551615"
 
@@ -113,6 +114,7 @@ class MysqlDriver(Driver):
             BINDS,
             _ENDLESS,
             text=_escaped,
+            inline=True,
         )
 
     async def fetch(self, raw: Raw, sql: str, params: Sequence[Any]) -> Answer:
@@ -150,6 +152,9 @@ class MysqlDriver(Driver):
 
     def refused(self, error: Exception) -> bool:
         return bool(error.args) and error.args[0] in REFUSED
+
+    def impossible(self, error: Exception) -> bool:
+        return bool(error.args) and error.args[0] in _COLLATIONS
 
     async def abandon(self, raw: Raw) -> None:
         given_up = id(raw) in self._given_up

@@ -14,7 +14,8 @@ intervals, addresses, points ...) are read as PostgreSQL's own text. Written
 values are text that the server parses (`CAST($1::text AS numeric)`), so what it
 accepts is what a client may write.
 
-What this file does not do: other schemas than the default one of the connection.
+What this file does not do: tables that are not found by their bare name, along
+the connection's search_path.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ JOIN pg_class c ON c.oid = a.attrelid
 JOIN pg_type d ON d.oid = a.atttypid
 JOIN pg_type t ON t.oid = CASE d.typtype WHEN 'd' THEN d.typbasetype ELSE d.oid END
 LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
-WHERE c.relnamespace = current_schema()::regnamespace
+WHERE pg_table_is_visible(c.oid) AND c.relnamespace <> 'pg_catalog'::regnamespace
   AND c.relkind IN ('r', 'p', 'f') AND a.attnum > 0 AND NOT a.attisdropped
 """
 
@@ -282,6 +283,7 @@ class _LateralQuery(BoundQuery):
     ) -> None:
         self.columns = one.columns
         self.decode = one.decode
+        self.number = 0
         self.limit = BINDS
         self._one = one
         self._picks = [fields.index(name) for name in query.names]

@@ -11,10 +11,12 @@ What this file does not do: `:memory:` (no one else could put rows there).
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import re
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -113,7 +115,13 @@ class SqliteDriver(Driver):
         )
 
     async def fetch(self, raw: Raw, sql: str, params: Sequence[Any]) -> Answer:
-        rows = await raw.execute_fetchall(sql, params)
+        try:
+            rows = await raw.execute_fetchall(sql, params)
+        except sqlite3.OperationalError as error:
+            if not str(error).startswith("Could not decode to UTF-8"):
+                raise
+            raw.text_factory = _text  # slower, so only once such a row was met
+            rows = await raw.execute_fetchall(sql, params)
         return Answer(tuple(rows[0].keys()) if rows else (), rows)
 
     async def write(self, raw: Raw, statements: Sequence[Statement]) -> None:
@@ -143,8 +151,20 @@ class SqliteDriver(Driver):
         return isinstance(error, sqlite3.Error) and str(error).startswith(_REFUSALS)
 
     async def abandon(self, raw: Raw) -> None:
-        await raw.interrupt()  # what runs fails at once; the close waits behind it
-        await raw.close()
+        closing = asyncio.ensure_future(raw.close())  # it waits behind the statement
+        while not closing.done():
+            with suppress(ValueError):  # closed meanwhile
+                await raw.interrupt()  # in vain if the statement has not begun: so again
+            await asyncio.wait({closing}, timeout=0.05)
+        closing.result()
+
+
+def _text(data: bytes) -> str | bytes:
+    """Text, or the bytes that somebody stored as text."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
 
 
 def decoder(declared: str) -> Callable[[Any], Any] | None:

@@ -43,7 +43,9 @@ class Sources:
         self._by_name: dict[str, Source] = {}
         for source in self._sources:
             if source.name in self._by_name:
-                raise ConfigError(f"two sources have the name '{source.name}'")
+                raise ConfigError(
+                    f"two sources have the name '{source.name}': give one another `name`"
+                )
             self._by_name[source.name] = source
         prefixes = [source.prefix for source in self._sources]
         heads = {prefix[: prefix.index(b":") + 1] for prefix in prefixes if b":" in prefix}

@@ -58,7 +58,14 @@ POOL_SIZE = 8
 
 
 class _Refused(BackingError):
-    """The database refused a value, not the statement."""
+    """The database refused a value, not the statement.
+
+    impossible  whether no row of a table can have it in its key
+    """
+
+    def __init__(self, text: str, impossible: bool) -> None:
+        super().__init__(text)
+        self.impossible = impossible
 
 
 class SqlBacking(Backing):
@@ -178,9 +185,8 @@ class SqlBacking(Backing):
                 half = len(asked) // 2
                 await self._ask(source, wanted, asked[:half], loaded)
                 await self._ask(source, wanted, asked[half:], loaded)
-            elif isinstance(source, QuerySource):
+            elif not (error.impossible and isinstance(source, TableSource)):
                 loaded.errors[wanted[asked[0]]] = error
-            # else no row of the table can have a key like that: it is absent
 
     async def _rows(
         self,
@@ -209,8 +215,9 @@ class SqlBacking(Backing):
         else:
             sql, params = source.bound.many(asked)
             columns, rows = await self._fetch(sql, params, loaded)
-            columns = columns[1:]
-            answers = split_rows(rows, len(asked))
+            number = source.bound.number
+            columns = columns[:-1] if number else columns[1:]
+            answers = split_rows(rows, len(asked), number)
         for values, answer in zip(asked, answers, strict=True):
             value = source.value(columns, answer)
             if value is not None:
@@ -272,7 +279,9 @@ class SqlBacking(Backing):
             except Exception as error:
                 if not self._give_back(raw, error) or not again:
                     told = backing_error(error, driver.url)
-                    raise (_Refused(str(told)) if driver.refused(error) else told) from error
+                    if driver.refused(error):
+                        told = _Refused(str(told), driver.impossible(error))
+                    raise told from error
             else:
                 connections.give(raw)
                 return answer

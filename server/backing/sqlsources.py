@@ -9,7 +9,7 @@ What this file does not do: talk to the database (`sql.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from antecache.server.backing.base import Backing, Row, Source, SourceOptions, to_bytes
@@ -168,12 +168,9 @@ def _decoded(raw: Sequence[Any], decoders: Decoders) -> tuple[Any, ...]:
     return tuple(values)
 
 
-def split_rows(rows: Sequence[Sequence[Any]], count: int) -> list[list[Sequence[Any]]]:
-    """The rows of `BoundQuery.many`, by the number each starts with, without it."""
+def split_rows(rows: Sequence[Sequence[Any]], count: int, number: int) -> list[list[Sequence[Any]]]:
+    """The rows of `BoundQuery.many` by the key's number, without it; `number` is its place."""
     split: list[list[Sequence[Any]]] = [[] for _ in range(count)]
     for row in rows:
-        split[row[0]].append(row[1:])
+        split[row[number]].append(row[:-1] if number else row[1:])
     return split
-
-
-Writable = Mapping[str, Any]

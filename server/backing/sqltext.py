@@ -40,6 +40,9 @@ _BRACKETS = re.compile(r"[^\]]*\]")
 #: Words that start a statement which changes data, also inside WITH.
 _CHANGES = frozenset({"insert", "update", "delete", "merge", "replace"})
 
+#: Words that join two lists of columns.
+_COMBINE = frozenset({"union", "intersect", "except", "minus"})
+
 
 class Param(NamedTuple):
     """A place for the value of the field `name`."""
@@ -51,25 +54,41 @@ class Param(NamedTuple):
 class Query:
     """A query that can be bound.
 
-    parts    text and Params, as written, without a final `;`
+    parts    text and Params, as written, without a final `;`, and None where its one list of
+             columns ends, if it has only one and it ends before FROM
     names    the distinct parameters, in order of appearance
     ordered  whether its outermost level has an ORDER BY and no LIMIT
     """
 
-    parts: tuple[str | Param, ...]
+    parts: tuple[str | Param | None, ...]
     names: tuple[str, ...]
     ordered: bool
 
-    def render(self, place: Callable[[str], str], text: Callable[[str], str] = str) -> str:
-        """The SQL with `place(name)` for each parameter and `text` applied to what is between."""
+    @property
+    def extensible(self) -> bool:
+        """Whether a column can be added by text."""
+        return None in self.parts
+
+    def render(
+        self, place: Callable[[str], str], text: Callable[[str], str] = str, column: str = ""
+    ) -> str:
+        """The SQL with `place(name)` for each parameter and `text` applied to what is between.
+
+        `column` is added to the list of columns, which must be `extensible`.
+        """
         return "".join(
-            place(part.name) if isinstance(part, Param) else text(part) for part in self.parts
+            (f", {column} " if column else "")
+            if part is None
+            else place(part.name)
+            if isinstance(part, Param)
+            else text(part)
+            for part in self.parts
         )
 
 
 def read_query(sql: str, dialect: str) -> Query:
     """Split `sql`; ValueError when it is not one SELECT. `dialect` is SQLAlchemy's name."""
-    parts: list[str | Param] = []
+    parts: list[str | Param | None] = []
     names: dict[str, None] = {}
     words: list[str] = []  # of the outermost level
     depth, first, before = 0, "", ""
@@ -103,6 +122,9 @@ def read_query(sql: str, dialect: str) -> Query:
                     raise ValueError(f"the query changes data ({word.upper()})")
             if depth == 0:
                 words.append(word)
+                if word == "from" and None not in parts:
+                    parts += [sql[start:at], None]
+                    start = at
         depth += {"(": 1, ")": -1}.get(token, 0)
         before = token
         at = end
@@ -112,7 +134,9 @@ def read_query(sql: str, dialect: str) -> Query:
     if "into" in words:
         raise ValueError("the query writes (SELECT INTO)")
     ordered = "order" in words and not {"limit", "fetch", "offset"} & set(words)
-    return Query(tuple(part for part in parts if part), tuple(names), ordered)
+    single = first == "select" and words.count("from") == 1 and not _COMBINE & set(words)
+    kept = tuple(part for part in parts if part or (part is None and single))
+    return Query(kept, tuple(names), ordered)
 
 
 def _end_of(kind: str | None, token: str, sql: str, at: int, dialect: str) -> int:

@@ -104,9 +104,12 @@ class UnionQuery(BoundQuery):
     picks    for each of `names`, the position of its value among the key's fields
     endless  what ends a query that has an ORDER BY and no LIMIT: without a limit a database may
              drop the order of a sub-select
+    inline   whether the number is added to the query's own columns where its text allows, each
+             copy in parentheses: MariaDB writes a sub-select with text columns to a file first
+             (8 copies: 10 ms so, 0.3 ms inline)
     """
 
-    __slots__ = ("_copies", "_endless", "_one", "_picks", "_place", "_query", "_text")
+    __slots__ = ("_copies", "_endless", "_inline", "_one", "_picks", "_place", "_query", "_text")
 
     def __init__(
         self,
@@ -119,6 +122,7 @@ class UnionQuery(BoundQuery):
         limit: int,
         endless: str,
         text: Callable[[str], str] = str,
+        inline: bool = False,
     ) -> None:
         self.columns = columns
         self.decode = decode
@@ -128,6 +132,8 @@ class UnionQuery(BoundQuery):
         self._picks = [fields.index(name) for name in names]
         self._endless = endless if query.ordered else ""
         self._text = text
+        self._inline = inline and query.extensible
+        self.number = -1 if self._inline else 0
         self._one = query.render(lambda name: place(0, name), text)
         self._copies: list[str] = []
 
@@ -141,7 +147,10 @@ class UnionQuery(BoundQuery):
         return "\nUNION ALL\n".join(self._copies[: len(keys)]), params
 
     def _copy(self, number: int) -> str:
-        body = self._query.render(lambda name: self._place(number, name), self._text)
+        column = f"{number} AS antecache_n" if self._inline else ""
+        body = self._query.render(lambda name: self._place(number, name), self._text, column)
+        if self._inline:
+            return f"({body}{self._endless}\n)"
         return (
             f"SELECT {number} AS antecache_n, antecache_q.* "
             f"FROM (\n{body}{self._endless}\n) AS antecache_q"

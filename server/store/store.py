@@ -39,7 +39,7 @@ class Store:
     """All resident entries and the books over them.
 
     Counters (plain ints, read by INFO and the metrics): hits, misses, expired,
-    evicted, dirty. `now` is Unix milliseconds, set once per batch of commands.
+    evicted, dirty, negative_hits. `now` is Unix milliseconds, set once per batch of commands.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Store:
         self.negative: dict[bytes, int] = {}
         self.pinned: dict[bytes, int] = {}
         self.hits = self.misses = self.expired = self.evicted = self.dirty = 0
+        self.negative_hits = 0
         self.databases = [Database(self, index, shards) for index in range(databases)]
         # Filled by app.py.
         self.owner: Callable[[bytes], Source | None] | None = None
@@ -100,6 +101,7 @@ class Store:
         if until is None:
             return True
         if until > self.now:
+            self.negative_hits += 1
             return False
         del self.negative[key]
         return True

@@ -88,7 +88,52 @@ async def test_sqlite_numeric_text_keys_are_not_confused(sqlite_world: Any) -> N
     assert set(loaded.values) == {b"codes:7", b"codes:x", b"codes:1.5"}
 
 
+async def test_sqlite_text_that_is_no_text(sqlite_world: Any) -> None:
+    await own_table(
+        sqlite_world,
+        "INSERT INTO users VALUES ('bob', CAST(X'ff00' AS TEXT)), ('ann', 'Zoë')",
+    )
+    backing, sources = await sqlite_world.open()
+    loaded = await backing.get_many(sources.by_name("users"), [b"users:bob", b"users:ann"])
+    assert loaded.values[b"users:bob"].get(b"city") == b"\xff\x00"
+    assert loaded.values[b"users:ann"].get(b"city") == "Zoë".encode()
+
+
+async def test_sqlite_a_key_that_is_refused_fails_alone(sqlite_world: Any) -> None:
+    backing, sources = await sqlite_world.open(
+        {"match": "j:{text}", "query": "select json_extract(:text, '$[0]') as x", "as": "column:x"}
+    )
+    source = sources.owner(b"j:x")
+    loaded = await backing.get_many(source, [b"j:[1]", b"j:[2]", b"j:{", b"j:[4]"])
+    assert loaded.values == {b"j:[1]": b"1", b"j:[2]": b"2", b"j:[4]": b"4"}
+    assert "malformed JSON" in str(loaded.errors[b"j:{"])
+    with pytest.raises(BackingError, match="malformed JSON"):
+        await backing.get_many(source, [b"j:{"])
+
+
 # PostgreSQL
+
+
+async def test_postgresql_tables_along_the_search_path(postgres_world: Any) -> None:
+    await own_table(
+        postgres_world,
+        "DROP SCHEMA IF EXISTS annex CASCADE",
+        "CREATE SCHEMA annex",
+        "CREATE TABLE annex.extras (id integer PRIMARY KEY, n integer)",
+        "CREATE TABLE annex.users (name text PRIMARY KEY, here integer)",
+        "INSERT INTO annex.extras VALUES (1, 2)",
+        "INSERT INTO annex.users VALUES ('bob', 3)",
+        "ALTER ROLE shop SET search_path = annex, public",
+    )
+    try:
+        backing, sources = await postgres_world.open()
+        assert await shown(backing, sources, b"extras:1") == {"id": 1, "n": 2}
+        assert await shown(backing, sources, b"users:bob") == {"name": "bob", "here": 3}
+        assert sources.by_name("products") is not None
+    finally:
+        await postgres_world.execute(
+            "ALTER ROLE shop RESET search_path", "DROP SCHEMA annex CASCADE"
+        )
 
 
 async def test_postgresql_types_are_shown_as_postgresql_shows_them(postgres_world: Any) -> None:
@@ -254,12 +299,18 @@ async def test_mariadb_types(mariadb_world: Any) -> None:
         " VALUES (1, '-100:00:01', 5, 'b', 'x,y', 1999, 1, '2024-05-01 10:00:00.25', 1.5,"
         " X'00FF', 'é%s')",
     )
-    backing, sources = await mariadb_world.open()
-    assert await shown(backing, sources, b"exotic:1") == {
+    backing, sources = await mariadb_world.open(
+        {"match": "q:{id:int}", "query": "select * from exotic where id = :id", "as": "row"}
+    )
+    expected = {
         "id": 1, "clock": "-100:00:01", "bits": 5, "kind": "b", "kinds": "x,y", "born": 1999,
         "flag": 1, "at": "2024-05-01T10:00:00.250000", "amount": "1.5000000000", "half": 0.75,
         "data": "AP8=", "words": "é%s",
     }  # fmt: skip
+    assert await shown(backing, sources, b"exotic:1") == expected
+    assert await shown(backing, sources, b"q:1") == expected
+    many = await backing.get_many(sources.owner(b"q:1"), [b"q:1", b"q:2"])
+    assert json.loads(many.values[b"q:1"].json()) == expected
     source = sources.by_name("exotic")
     await backing.put_many(source, {b"exotic:1": {"half": "9", "amount": "3", "data": b"\xff'\\"}})
     row = (await backing.get_many(source, [b"exotic:1"])).values[b"exotic:1"]

@@ -208,6 +208,13 @@ QUERIES: list[dict[str, Any]] = [
      "query": "select id, price, extra from products where id = :id /* :no */"},
     {"match": "by:{item}:{id:int}", "as": "column:amount",
      "query": "select amount from items where item = :item and order_id = :id"},
+    {"match": "either:{id:int}", "as": "json",
+     "query": "select item as x from items where order_id = :id union all"
+              " select name from products where id = :id order by x"},
+    {"match": "grouped:{id:int}", "as": "json",
+     "query": "select item, count(*) as n, sum(amount) as total from items"
+              " where order_id >= :id and order_id < :id + 2 group by item"
+              " having sum(amount) > :id order by total, item"},
     {"match": "everything", "as": "json", "query": "select count(*) as n from products"},
 ]  # fmt: skip
 
@@ -236,7 +243,7 @@ async def test_the_value_of_a_query(queried: tuple[Any, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", ["top:{}", "all:{}", "limited:{}:2", "first:{}", "count:{}",
-                                  "row:{}", "by:b:{}"])  # fmt: skip
+                                  "row:{}", "by:b:{}", "either:{}", "grouped:{}"])  # fmt: skip
 async def test_many_keys_of_a_query_are_one_statement_and_the_same_values(
     queried: tuple[Any, Any], name: str
 ) -> None:

@@ -63,6 +63,30 @@ def test_order_without_limit_is_known() -> None:
         assert read_query(sql, "sqlite").ordered is ordered, sql
 
 
+@pytest.mark.parametrize(
+    ("sql", "extended"),
+    [
+        ("select * from t", "select * , 1 AS n from t"),
+        (
+            "select :a, (select max(x) from u) FROM t",
+            "select <a>, (select max(x) from u) , 1 AS n FROM t",
+        ),
+        ("select extract(year from x) from t", "select extract(year from x) , 1 AS n from t"),
+        ("select 1 /* from */ from t", "select 1 /* from */ , 1 AS n from t"),
+        ("select 1", None),
+        ("select 1 from t union select 2 from t", None),
+        ("select a is distinct from b from t", None),
+        ("with x as (select 1 from t) select * from x", None),
+    ],
+)
+def test_a_column_is_added_only_where_that_is_safe(sql: str, extended: str | None) -> None:
+    query = read_query(sql, "mysql")
+    assert query.extensible is (extended is not None)
+    if extended is not None:
+        assert query.render(lambda name: f"<{name}>", column="1 AS n") == extended
+    assert shown(sql, "mysql") == sql.replace(":a", "<a>")
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize(
     ("sql", "reason"),

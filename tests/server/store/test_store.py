@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antecache.policies import registry
+from antecache.server.backing.base import SourceOptions
 from antecache.server.backing.memory import MemoryBacking, MemorySource
 from antecache.server.backing.patterns import compile_pattern
-from antecache.server.backing.base import SourceOptions
 from antecache.server.command import Absent
 from antecache.server.store import Evidence, Store
 
