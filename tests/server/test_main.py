@@ -164,3 +164,20 @@ def test_ping_when_nobody_listens(unused_tcp_port: int) -> None:
     done = antecache("ping", ANTECACHE_PORT=str(unused_tcp_port))
     assert done.code == 1
     assert done.stderr == f"antecache: 127.0.0.1:{unused_tcp_port}: Connection refused\n"
+
+
+def test_a_server_serves_and_stops_when_told_to() -> None:
+    command = [sys.executable, "-m", "antecache.server", "serve"]
+    with subprocess.Popen(
+        [*command, "--port", "0", "--metrics-port=0", "--prediction=off"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment({}),
+    ) as server:
+        assert server.stdout is not None
+        said = re.match(r"antecache is listening on 127\.0\.0\.1:(\d+)", server.stdout.readline())
+        assert said
+        asked = antecache("ping", "--port", said[1])
+        server.terminate()
+        assert (asked.code, asked.stdout) == (0, "+PONG\n")
+        assert server.wait(20) == 0
