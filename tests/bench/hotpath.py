@@ -55,9 +55,9 @@ Costs = dict[str, list[float]]  # microseconds of CPU a request, by server
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what was asked for; 1 when `--strict` and a target was missed."""
     options = _options(argv)
-    database = DATA / "shop.db"
+    options.data.mkdir(parents=True, exist_ok=True)
+    database = options.data / "shop.db"
     if not database.exists():
-        DATA.mkdir(parents=True, exist_ok=True)
         create(database)
     result: dict[str, Any] = {}
     missed: list[str] = []
@@ -150,7 +150,7 @@ def _benchmark(port: int, command: str, depth: int, count: int) -> None:
 
 def _training(server: Child, options: argparse.Namespace) -> dict[str, Any]:
     """GET latency while idle, and while a history is learned and a Plan is fitted."""
-    history = DATA / "hotpath-history.csv"
+    history = options.data / "hotpath-history.csv"
     lines = max(10_000, int(LEARNED * options.scale))
     _write_history(history, lines)
     with redis.Redis(port=server.port, protocol=3) as client:
@@ -234,7 +234,7 @@ def _profile(server: Child, options: argparse.Namespace) -> None:
     _benchmark(server.port, "set", 16, 4 * KEYS)
     for depth in options.depths:
         for command in options.commands:
-            out = DATA / f"profile-{command}-{depth}.txt"
+            out = options.data / f"profile-{command}-{depth}.txt"
             words = [str(py_spy), "record", "-p", str(server.pid), "-d", "5", "-r", "500"]
             spy = subprocess.Popen(
                 [*words, "-n", "-f", "raw", "-o", str(out)],
@@ -267,6 +267,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--scale", type=float, default=1.0, help="of requests and history")
     parser.add_argument("--no-training", action="store_true", help="leave out the latency part")
     parser.add_argument("--profile", action="store_true", help="py-spy instead of comparing")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of database and profiles")
     parser.add_argument("--json", type=Path, help="write the results there too")
     parser.add_argument("--strict", action="store_true", help="exit code 1 when a target is missed")
     return parser.parse_args(argv)

@@ -89,12 +89,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     keys = read_trace(options.trace)
     layout = Layout(keys)
-    url = options.backing or _sqlite(layout, options.trace)
+    url = options.backing or _sqlite(layout, options.data / f"{_stem(options.trace)}.db")
     if options.backing:
         asyncio.run(layout.build(url))
     count = min(options.requests, len(keys))
     capacity = max(1, round(options.share * len(layout.keys)))
-    history = DATA / f"{_stem(options.trace)}-history.csv"
+    history = options.data / f"{_stem(options.trace)}-history.csv"
     write_history(keys[: len(keys) - count], history)
     console.print(
         f"{options.trace.name}: {len(keys):,} requests of {len(layout.keys):,} keys; "
@@ -130,7 +130,7 @@ class Bench:
         self._url = url
         self._capacity = capacity
         self._history = history
-        self._config = DATA / "replay.toml"
+        self._config = history.with_name("replay.toml")
         self._config.write_text(layout.config)
 
     def antecache(
@@ -266,8 +266,7 @@ def _client(port: int) -> redis.Redis:
     return redis.Redis(port=port, protocol=3, single_connection_client=True, socket_timeout=30)
 
 
-def _sqlite(layout: Layout, trace: Path) -> str:
-    path = DATA / f"{_stem(trace)}.db"
+def _sqlite(layout: Layout, path: Path) -> str:
     layout.build_sqlite(path)
     return f"sqlite:///{path}"
 
@@ -353,6 +352,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--requests", type=int, default=REPLAYED, help="replayed in each run")
     parser.add_argument("--share", type=float, default=SHARE, help="of the keys held")
     parser.add_argument("--runs", type=_runs, default=RUNS, help=f"of {', '.join(RUNS)}")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of databases, kept")
     parser.add_argument("--json", type=Path, help="write the results there too")
     parser.add_argument("--strict", action="store_true", help="exit code 1 when a target is missed")
     return parser.parse_args(argv)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import csv
 import gzip
 import hashlib
 import json
@@ -34,22 +35,26 @@ _BLOCK = 1000
 def read_trace(path: Path) -> list[bytes]:
     """The keys of a trace in the order they were asked for; equal keys are one object."""
     opener: Callable[..., Any] = gzip.open if path.suffix == ".gz" else open
-    seen: dict[bytes, bytes] = {}
+    seen: dict[str, bytes] = {}
     keys = []
-    with opener(path, "rb") as file:
-        next(file)  # the header
-        for line in file:
-            key = line.split(b",", 2)[2].rpartition(b",")[0]
-            keys.append(seen.setdefault(key, key))
+    with opener(path, "rt", encoding="utf-8", newline="") as file:
+        rows = csv.reader(file)
+        next(rows)  # the header
+        for _, _, key, _ in rows:
+            known = seen.get(key)
+            if known is None:
+                known = seen[key] = key.encode()
+            keys.append(known)
     return keys
 
 
 def write_history(keys: Sequence[bytes], path: Path) -> None:
     """The accesses as a file that PREDICTOR IMPORT reads: `time,client,key,size`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        file.write(b"time,client,key,size\n")
-        file.writelines(b"%d,0,%b,1\n" % (at, key) for at, key in enumerate(keys))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("time", "client", "key", "size"))
+        writer.writerows((at, 0, key.decode(), 1) for at, key in enumerate(keys))
 
 
 def value_of(key: bytes) -> str:
