@@ -5,10 +5,11 @@ or not. It is a hit when its key is read within the next `horizon` accesses.
 Hits and trials are counted per bucket of evidence, halved at 400 trials so
 that the present outweighs the past; the Plan turns them into probabilities.
 
-What is published was measured first on data it was not learned from: of the
-trials since the last fit, the older half is learned and the newer half scored.
-If the Plan in use scores the newer half better, by more than the noise of the
-difference, the new one is not published.
+What is published was measured first on data it was not learned from: each trial
+is estimated by the counters of all trials before it, then counted. The figures
+are those of the newer half of the trials since the last fit. If the Plan in use
+scores that half better, by more than the noise of the difference, the new one
+is not published.
 
 What this file does not do: decide which candidates become trials, or know
 rules (a rule that disappoints is switched off by the server's ledger).
@@ -41,6 +42,7 @@ _FRESH = 40_000
 #: fewest trials in the newer half for a Plan to be refused on their account
 _ENOUGH = 50
 MAX_BUCKETS = 1 << 14
+_PRIOR = PRIOR_TRIALS * PRIOR_SHARE
 
 _Floats = NDArray[np.float64]
 
@@ -67,15 +69,13 @@ class Calibrator:
         # open trials: [deadline, bucket, raw, open], by key, and in the order they expire
         self._pending: dict[bytes, list[list[Any]]] = {}
         self._expiry: deque[tuple[bytes, list[Any]]] = deque()
-        self._fresh_buckets = array("H")
-        self._fresh_raws = array("f")
-        self._fresh_hits = array("b")
-        self._before: tuple[_Floats, _Floats] = (np.zeros(0), np.zeros(0))  # at the last fit
+        # trials resolved since the last fit: bucket, raw confidence, hit, estimate before it
+        self._fresh = (array("H"), array("f"), array("b"), array("f"))
 
     @property
     def fresh(self) -> int:
         """Trials resolved since the last fit."""
-        return len(self._fresh_buckets)
+        return len(self._fresh[0])
 
     def access(self, key: bytes) -> None:
         """A read of `key`, found present or not."""
@@ -133,12 +133,20 @@ class Calibrator:
                 self.dropped += 1
 
     def _resolve(self, entry: list[Any], hit: int) -> None:
-        bucket = entry[1]
+        _, bucket, raw, _ = entry
         hits, trials = self._hits, self._trials
         if bucket >= len(hits):
             more = bucket + 1 - len(hits)
             hits.extend([0.0] * more)
             trials.extend([0.0] * more)
+        buckets, raws, outcomes, estimates = self._fresh
+        buckets.append(bucket)
+        raws.append(raw)
+        outcomes.append(hit)
+        estimates.append((hits[bucket] + _PRIOR * raw) / (trials[bucket] + PRIOR_TRIALS))
+        if len(buckets) >= _FRESH:
+            for kept in self._fresh:
+                del kept[: _FRESH // 2]
         hits[bucket] += hit
         trials[bucket] += 1
         if trials[bucket] >= HALVE_AT:
@@ -146,48 +154,25 @@ class Calibrator:
             trials[bucket] /= 2
         self.hits += hit
         self.trials += 1
-        self._fresh_buckets.append(bucket)
-        self._fresh_raws.append(entry[2])
-        self._fresh_hits.append(hit)
-        if len(self._fresh_buckets) >= _FRESH:
-            self._fold(_FRESH // 2)
-
-    def _fold(self, count: int) -> None:
-        """The oldest fresh trials are no longer kept one by one."""
-        buckets, _, hits = self._fresh()
-        self._before = _added(self._before, buckets[:count], hits[:count])
-        for kept in (self._fresh_buckets, self._fresh_raws, self._fresh_hits):
-            del kept[:count]
-
-    def _fresh(self) -> tuple[NDArray[np.int64], _Floats, _Floats]:
-        return (
-            np.array(self._fresh_buckets, dtype=np.int64),
-            np.array(self._fresh_raws, dtype=np.float64),
-            np.array(self._fresh_hits, dtype=np.float64),
-        )
 
     def fit(self, now: float, disabled: tuple[str, ...] = ()) -> Plan | None:
         """A Plan from everything resolved; None when the one in use is better on newer trials.
 
         `now` is Unix time in seconds. Takes about a millisecond.
         """
-        buckets, raws, hits = self._fresh()
-        half = len(buckets) // 2
-        older = _added(self._before, buckets[:half], hits[:half])
-        newer = (buckets[half:], raws[half:], hits[half:])
-        estimates = _estimates(older, *newer[:2])
-        held_out = _figures(estimates, *newer[1:])
+        newer = len(self._fresh[0]) // 2
+        buckets = np.array(self._fresh[0][newer:], dtype=np.int64)
+        raws, hits, estimates = (
+            np.array(kept[newer:], dtype=np.float64) for kept in self._fresh[1:]
+        )
+        held_out = _figures(estimates, raws, hits)
         worse = False
-        if self.plan.version and len(newer[0]) >= _ENOUGH:
-            current = self.plan.counters(0, MAX_BUCKETS)
-            in_use = _estimates((current[0], current[1]), *newer[:2])
-            difference = _log_losses(estimates, newer[2]) - _log_losses(in_use, newer[2])
+        if self.plan.version and len(hits) >= _ENOUGH:
+            in_use = _estimates(self.plan, buckets, raws)
+            difference = _log_losses(estimates, hits) - _log_losses(in_use, hits)
             noise = float(difference.std()) / math.sqrt(len(difference))
             worse = float(difference.mean()) > 2 * noise
-        counters = np.array(self._hits), np.array(self._trials)
-        self._before = counters
-        for kept in (self._fresh_buckets, self._fresh_raws, self._fresh_hits):
-            del kept[:]
+        self._forget_fresh()
         if worse:
             self.refused += 1
             return None
@@ -195,8 +180,8 @@ class Calibrator:
             version=self.plan.version + 1,
             created=now,
             trained_on=self._trained_before + self.accesses,
-            hits=pack_counters(counters[0]),
-            trials=pack_counters(counters[1]),
+            hits=pack_counters(np.array(self._hits)),
+            trials=pack_counters(np.array(self._trials)),
             horizon=self.horizon,
             held_out=held_out if held_out.trials else self.plan.held_out,
             disabled=disabled,
@@ -207,9 +192,13 @@ class Calibrator:
         """Go on counting from a published Plan, as if its trials had been seen here."""
         hits, trials = plan.counters(0, plan.buckets)
         self._hits, self._trials = hits.tolist(), trials.tolist()
-        self._before = np.array(self._hits), np.array(self._trials)
+        self._forget_fresh()
         self.plan = plan
         self._trained_before = plan.trained_on
+
+    def _forget_fresh(self) -> None:
+        for kept in self._fresh:
+            del kept[:]
 
     def absorb(self, other: Calibrator) -> None:
         """Add what another calibrator counted, as older than what was counted here."""
@@ -220,9 +209,7 @@ class Calibrator:
         )
         scale = np.minimum(1.0, HALVE_AT / 2 / np.maximum(trials, 1.0))
         self._hits, self._trials = (hits * scale).tolist(), (trials * scale).tolist()
-        self._before = np.array(self._hits), np.array(self._trials)
-        for kept in (self._fresh_buckets, self._fresh_raws, self._fresh_hits):
-            del kept[:]
+        self._forget_fresh()
         self._trained_before += other.accesses
         if other.plan.held_out.trials > self.plan.held_out.trials:
             self.plan = msgspec.structs.replace(self.plan, held_out=other.plan.held_out)
@@ -234,23 +221,9 @@ def _padded(values: _Floats, size: int) -> _Floats:
     return np.concatenate((values, np.zeros(max(0, size - len(values)))))
 
 
-def _added(
-    counters: tuple[_Floats, _Floats], buckets: NDArray[np.int64], hits: _Floats
-) -> tuple[_Floats, _Floats]:
-    """Counters with some trials more."""
-    size = max(len(counters[0]), int(buckets.max(initial=-1)) + 1)
-    return (
-        _padded(counters[0], size) + np.bincount(buckets, weights=hits, minlength=size),
-        _padded(counters[1], size) + np.bincount(buckets, minlength=size),
-    )
-
-
-def _estimates(
-    counters: tuple[NDArray[Any], NDArray[Any]], buckets: NDArray[np.int64], raws: _Floats
-) -> _Floats:
-    size = max(len(counters[0]), int(buckets.max(initial=-1)) + 1)
-    hits, trials = _padded(counters[0], size)[buckets], _padded(counters[1], size)[buckets]
-    estimates: _Floats = (hits + PRIOR_TRIALS * PRIOR_SHARE * raws) / (trials + PRIOR_TRIALS)
+def _estimates(plan: Plan, buckets: NDArray[np.int64], raws: _Floats) -> _Floats:
+    hits, trials = plan.counters(0, MAX_BUCKETS)
+    estimates: _Floats = (hits[buckets] + _PRIOR * raws) / (trials[buckets] + PRIOR_TRIALS)
     return estimates
 
 

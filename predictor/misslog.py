@@ -159,7 +159,7 @@ class MissLog(Predictor):
     @property
     def nbytes(self) -> int:
         """Slots in use, the index, texts and templates."""
-        return self._ring.nbytes + self._codec.nbytes
+        return self._ring.nbytes + self._codec.nbytes if self._ring.slots else 0
 
     @property
     def codec(self) -> Codec:
@@ -244,7 +244,7 @@ class MissLog(Predictor):
         self._ring.check()
         self._codec.texts.check()
         _verify(self._ring, self._codec)
-        assert self.nbytes <= max(self.budget_bytes, 0), f"{self.nbytes} > {self.budget_bytes}"
+        assert self.nbytes <= self.budget_bytes, f"{self.nbytes} > {self.budget_bytes}"
 
 
 class _State(msgspec.Struct, array_like=True, forbid_unknown_fields=True):

@@ -160,9 +160,11 @@ class Templates(Predictor):
         if rows != self._split(self.budget_bytes)[0]:
             self._rows = None
             self._recent.clear()
+        self.budget_bytes = budget_bytes
         if self._own:
             self.codec.max_templates = templates
-        self.budget_bytes = budget_bytes
+            if self.nbytes > budget_bytes:
+                self.forget(Codec(templates))
 
     def forget(self, codec: Codec) -> None:
         """Start anew with another codec: numbers of templates mean nothing across codecs."""
@@ -201,7 +203,7 @@ class Templates(Predictor):
     def nbytes(self) -> int:
         """The table, and the codec where it is its own."""
         rows = self._rows.nbytes if self._rows is not None else 0
-        return rows + (self.codec.nbytes if self._own else 0)
+        return rows + (self.codec.nbytes if self._own and self.codec.max_templates else 0)
 
 
 class _Seen:

@@ -96,11 +96,11 @@ class Trainer:
         self.poke()
         supervisor, self._supervisor = self._supervisor, None
         if supervisor is not None:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(asyncio.shield(supervisor), _GRACE)
-            supervisor.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await supervisor
+            await asyncio.wait((supervisor,), timeout=_GRACE)
+            if self._process is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    self._process.kill()
+            await supervisor
         self._set_state("stopped")
 
     def poke(self) -> None:
@@ -153,14 +153,16 @@ class Trainer:
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(process.wait(), _GRACE / 2)
         finally:
-            reader.cancel()
             sender.cancel()
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
-            if process.stdin is not None:
-                process.stdin.close()
             await process.wait()
+            # both pipes are at their end now: waiting for that leaves no open transport behind
+            assert process.stdin is not None
+            process.stdin.close()
+            with contextlib.suppress(OSError):
+                await process.stdin.wait_closed()
             await asyncio.gather(reader, sender, return_exceptions=True)
             self._process = None
         if not self._stopping:

@@ -1,0 +1,98 @@
+"""The blend: every family is heard, and one key is one candidate."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+
+from antecache.predictor.blend import Blend
+from antecache.predictor.misslog import MissLog
+from antecache.predictor.plan import Plan, pack_counters
+from antecache.predictor.strides import Strides
+from antecache.predictor.templates import Templates
+
+BUDGET = 200_000
+
+
+def mixed(blend: Blend) -> Blend:
+    rng = random.Random(1)
+    for at in range(1500):
+        user = rng.randrange(200)
+        for key in (b"user:%d" % user, b"cart:%d" % user, b"%d" % (90_000 + at)):
+            blend.observe(key, demand=rng.random() < 0.7)
+        blend.observe(b"/page/" + b"x" * rng.randrange(40), demand=True)
+    return blend
+
+
+def test_every_family_is_heard() -> None:
+    blend = mixed(Blend(BUDGET))
+    families = {}
+    for key in (b"user:7", b"user:999999", b"91500"):
+        for candidate in blend.candidates(key):
+            families.setdefault(candidate.rule.split()[0], set()).add(candidate.bucket)
+    assert {"followed", "same", "stride"} <= set(families)
+    first, second = MissLog.buckets, MissLog.buckets + Templates.buckets
+    assert all(bucket < first for bucket in families["followed"])
+    assert all(first <= bucket < second for bucket in families["same"])
+    assert all(second <= bucket < second + Strides.buckets for bucket in families["stride"])
+    assert Blend.buckets == second + Strides.buckets
+
+
+def test_a_key_of_several_families_is_one_candidate_with_the_best_score() -> None:
+    blend = mixed(Blend(BUDGET))
+    parts = [blend.misslog, blend.templates, blend.strides]
+    for user in range(50):
+        key = b"user:%d" % user
+        found = blend.candidates(key)
+        assert len({candidate.key for candidate in found}) == len(found)
+        best = dict[bytes, float]()
+        for part in parts:
+            for candidate in part.candidates(key):
+                best[candidate.key] = max(candidate.score, best.get(candidate.key, 0))
+        assert {candidate.key: candidate.score for candidate in found} == best
+        scores = [candidate.score for candidate in found]
+        assert scores == sorted(scores, reverse=True)
+
+
+def test_the_plan_reaches_every_family() -> None:
+    blend = mixed(Blend(BUDGET))
+    none = np.zeros(Blend.buckets)
+    blend.adopt(Plan(version=1, hits=pack_counters(none), trials=pack_counters(none + 396)))
+    for key in (b"user:7", b"user:999999", b"91500"):
+        assert all(candidate.score < 0.01 for candidate in blend.candidates(key))
+
+
+def test_the_log_has_what_the_tables_leave() -> None:
+    blend = Blend(BUDGET)
+    full = blend.misslog.slots
+    for at in range(2000):
+        blend.observe(b"page:%d" % (at * 7919 % 100_003), demand=True)
+        assert blend.nbytes <= BUDGET
+    without_numbers = blend.misslog.slots
+    assert blend.strides.nbytes == 0
+    assert without_numbers > 0.9 * full
+    for at in range(20_000):
+        blend.observe(b"%d" % (at * 7919 % 100_003), demand=True)
+        assert blend.nbytes <= BUDGET
+    assert blend.strides.nbytes > 0
+    assert blend.misslog.slots < without_numbers
+    blend.check()
+    blend.resize(BUDGET // 3)
+    blend.check()
+    assert blend.misslog.slots > 0
+
+
+def test_a_state_reads_back_also_into_another_budget() -> None:
+    blend, again, small = mixed(Blend(BUDGET)), Blend(BUDGET), Blend(BUDGET // 4)
+    state = blend.dump()
+    for other in (again, small):
+        other.load(state)
+        other.check()
+    for user in range(50):
+        key = b"user:%d" % user
+        expected = [(c.key, c.score) for c in blend.misslog.candidates(key)]
+        assert [(c.key, c.score) for c in again.misslog.candidates(key)] == expected
+    assert small.misslog.candidates(b"user:7")
+    for key in (b"user:999999", b"91500"):
+        assert {c.key for c in again.candidates(key)} == {c.key for c in blend.candidates(key)}
