@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy import make_url
 
-from antecache.server.backing.base import BackingError
+from antecache.server.backing.base import BackingError, BackingTimeout
+from antecache.server.backing.driver import backing_error
 from antecache.server.backing.registry import open_backing
 from antecache.server.errors import ConfigError
 
@@ -20,7 +22,8 @@ HANGS = {
     "sqlite": "with recursive n(i) as (select 1 union all select i + 1 from n where i < 1000000000)"
     " select max(i) as i from n where i > :id",
     "postgresql": "select pg_sleep(300)::text as i from products where id = :id",
-    "mariadb": "select sleep(300) as i from products where id = :id",
+    # not sleep(): that one looks whether its client is still there, and no other statement does
+    "mariadb": "select benchmark(100000000000, md5('x')) as i from products where id = :id",
 }
 
 HANGING = {
@@ -28,7 +31,7 @@ HANGING = {
     "postgresql": "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(300)%'"
     " AND state = 'active' AND pid <> pg_backend_pid()",
     "mariadb": "SELECT count(*) FROM information_schema.processlist"
-    " WHERE info LIKE '%sleep(300)%' AND id <> connection_id()",
+    " WHERE info LIKE '%benchmark(%' AND id <> connection_id()",
 }
 
 
@@ -151,6 +154,20 @@ async def test_errors_tell_no_password(kind: str, request: pytest.FixtureRequest
         assert password not in str(caught.value)
         assert "\n" not in str(caught.value)
         await backing.close()
+
+
+def test_no_error_text_tells_the_password_or_the_statement() -> None:
+    url = make_url("postgresql://shop:open-sesame@host/db")
+    for error in (
+        OSError(111, "cannot reach postgresql://shop:open-sesame@host/db\nsecond line"),
+        sa.exc.OperationalError("SELECT secret", ("x",), Exception("no: open-sesame\nDETAIL: y")),
+        TimeoutError(),
+        Exception(),
+    ):
+        text = str(backing_error(error, url))
+        assert text.startswith("postgresql: ") and len(text) > len("postgresql: ")
+        assert "open-sesame" not in text and "SELECT" not in text and "\n" not in text
+    assert isinstance(backing_error(TimeoutError(), url), BackingTimeout)
 
 
 async def test_a_missing_file_is_an_error_and_is_not_made(tmp_path: Path) -> None:
