@@ -80,7 +80,10 @@ def _store(client: ClientView, entry: Entry | None, argv: Argv) -> int:
         else:
             delta += len(value) - len(old)
         fields[name] = value
-    client.db.grew(entry, delta)
+    if delta:
+        client.db.grew(entry, delta)
+    else:
+        client.db.changed(entry)
     return added
 
 

@@ -345,9 +345,10 @@ def msetnx(client: ClientView, argv: Argv) -> int:
 
 
 def _count(client: ClientView, key: bytes, step: int) -> int:
-    entry = client.db.modify(key)
+    db = client.db
+    entry = db.modify(key)
     if entry is None:
-        client.db.put(key, b"%d" % step)
+        db.put(key, b"%d" % step)
         return step
     value = entry.value
     if type(value) is not bytes:
@@ -361,7 +362,12 @@ def _count(client: ClientView, key: bytes, step: int) -> int:
     number += step
     if not INT_MIN <= number <= INT_MAX:
         raise ClientError(OVERFLOW)
-    replace(client, entry, b"%d" % number)
+    text = b"%d" % number
+    if len(text) == len(value) and not db.store.observed:  # replace(), on the path of a counter
+        entry.value = text
+        db.store.dirty += 1
+    else:
+        replace(client, entry, text)
     return number
 
 

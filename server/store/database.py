@@ -71,7 +71,9 @@ class Database:
 
     def modify(self, key: bytes) -> Entry | None:
         """The entry a command is about to change, or None; raises `Absent` as `read` does."""
-        entry = self.peek(key)
+        entry = self.dicts[hash(key) & self.mask].get(key)
+        if entry is not None and entry.expire_at:
+            entry = self.peek(key)
         if entry is None:
             if self.index == 0 and self.loads and self.store.must_load(key):
                 raise Absent((key,))
