@@ -63,9 +63,11 @@ class Service:
         self.url = ""
         self.command: Sequence[str] = ()
         self._ready = ready
-        self._as: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._log: list[str] = []
+        self._as: list[str] = []
+        if setpriv := shutil.which("setpriv"):  # it ends with us, however we end
+            self._as = [setpriv, "--pdeathsig=KILL"]
         if user and os.getuid() == 0:  # PostgreSQL and MariaDB refuse to run as root
             try:
                 account = pwd.getpwnam(user)
@@ -73,10 +75,8 @@ class Service:
                 account = pwd.getpwnam("nobody")
             os.chown(self.folder, account.pw_uid, account.pw_gid)
             self._as = [
-                binary("setpriv"),
-                f"--reuid={account.pw_uid}",
-                f"--regid={account.pw_gid}",
-                "--clear-groups",
+                *(binary("setpriv"), "--pdeathsig=KILL", "--clear-groups"),
+                *(f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}"),
             ]
 
     def run(self, *command: str) -> None:
@@ -85,7 +85,10 @@ class Service:
         assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
 
     def start(self) -> None:
-        """Start, and return when the server says that it is ready."""
+        """Start, and return when the server says that it is ready.
+
+        In the main thread: the server ends with the thread that started it.
+        """
         process = self._process = subprocess.Popen(
             [*self._as, *self.command],
             cwd=self.folder,

@@ -130,7 +130,7 @@ async def _goes_and_comes_back(world: Any, server: Any, how: signal.Signals) -> 
                 await read(backing, source)
             assert "\n" not in str(caught.value)
     finally:
-        await asyncio.to_thread(server.start)
+        server.start()
     await read(backing, source)
     await backing.put_many(source, {b"products:1": {"name": "changed"}})
 
