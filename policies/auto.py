@@ -84,12 +84,16 @@ class Auto(Policy):
         half_life: float = 20.0,
         confidence: float = 2.0,
         least_gain: float = 0.005,
+        tune_factor: float = 1.5,
+        move_factor: float = 2.5,
         candidates: tuple[Candidate, ...] = CANDIDATES,
     ) -> None:
         super().__init__(seed=seed)
         self.half_life = half_life
         self.confidence = confidence
         self.least_gain = least_gain
+        self.tune_factor = tune_factor
+        self.move_factor = move_factor
         self.candidates = candidates
         self.switches = 0
         self.leader = 0  # index of the candidate in use
@@ -398,10 +402,21 @@ class Auto(Policy):
             if other != leader:
                 lost = only[other][leader]
                 gain = won - lost
-                if gain > most and gain > self.confidence * sqrt(won + lost):
+                if gain > most and gain > self._doubt(other) * sqrt(won + lost):
                     best, most = other, gain
         if best != leader:
             self._lead(best)
+
+    def _doubt(self, other: int) -> float:
+        """Standard errors by which `other` must be ahead.
+
+        A sample errs by its keys too, not only by its accesses, and a large cache
+        pays for a move, though little for another setting.
+        """
+        if self._following:
+            return self.confidence
+        same = self.candidates[other].policy == self.candidates[self.leader].policy
+        return self.confidence * (self.tune_factor if same else self.move_factor)
 
     def _lead(self, index: int) -> None:
         self.switches += 1
