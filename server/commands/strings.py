@@ -1,37 +1,28 @@
-"""Strings: GET, SET and what else reads or replaces a whole value or a part of one.
+"""Strings: GET, SET and what else reads or replaces a whole value.
 
 A string is an immutable `bytes`, so a reply is the value itself and nothing is
-ever changed under a client that is still being written to; APPEND and SETRANGE
-pay for that with a copy. A database row answers GET and MGET with its JSON; to
-every other command of this file it is the wrong kind of value.
+ever changed under a client that is still being written to. A database row
+answers GET and MGET with its JSON; to every other command on strings it is the
+wrong kind of value.
 
-GET, SET and INCR are the hottest code of the product, hence their plainness.
+GET and SET are the hottest code of the product, hence their plainness.
 
-What this file does not do: bits (`bitmaps.py`) and LCS (`lcs.py`).
+What this file does not do: counters (`counters.py`), parts of strings
+(`substrings.py`, `lcs.py`) and bits (`bitmaps.py`).
 """
 
 from __future__ import annotations
 
-from antecache.server import longdouble
 from antecache.server.backing.base import Row
 from antecache.server.command import Argv, ClientView, command
 from antecache.server.commands.arguments import (
     EXPIRE_OPTIONS,
-    INT_MAX,
-    INT_MIN,
     MILLISECOND,
     SECOND,
     expire_option,
-    integer,
 )
 from antecache.server.encode import OK
 from antecache.server.errors import (
-    NAN_OR_INFINITY,
-    NOT_FLOAT,
-    NOT_INTEGER,
-    OUT_OF_RANGE,
-    OVERFLOW,
-    STRING_TOO_LONG,
     SYNTAX,
     WRONGTYPE,
     ClientError,
@@ -342,220 +333,3 @@ def msetnx(client: ClientView, argv: Argv) -> int:
     for at in range(1, len(argv), 2):
         db.put(argv[at], argv[at + 1])
     return 1
-
-
-def _count(client: ClientView, key: bytes, step: int) -> int:
-    db = client.db
-    entry = db.modify(key)
-    if entry is None:
-        db.put(key, b"%d" % step)
-        return step
-    value = entry.value
-    if type(value) is not bytes:
-        raise ClientError(WRONGTYPE)
-    try:
-        number = int(value)
-    except ValueError:
-        raise ClientError(NOT_INTEGER) from None
-    if b"%d" % number != value or not INT_MIN <= number <= INT_MAX:
-        raise ClientError(NOT_INTEGER)
-    number += step
-    if not INT_MIN <= number <= INT_MAX:
-        raise ClientError(OVERFLOW)
-    text = b"%d" % number
-    if len(text) == len(value) and not db.store.observed:  # replace(), on the path of a counter
-        entry.value = text
-        db.store.dirty += 1
-    else:
-        replace(client, entry, text)
-    return number
-
-
-@command(
-    "incr",
-    2,
-    flags="write denyoom fast",
-    keys=ONE_KEY,
-    group="string",
-    summary="Increments the integer value of a key by one. Uses 0 as initial value "
-    "if the key doesn't exist.",
-)
-def incr(client: ClientView, argv: Argv) -> int:
-    """INCR key."""
-    return _count(client, argv[1], 1)
-
-
-@command(
-    "decr",
-    2,
-    flags="write denyoom fast",
-    keys=ONE_KEY,
-    group="string",
-    summary="Decrements the integer value of a key by one. Uses 0 as initial value "
-    "if the key doesn't exist.",
-)
-def decr(client: ClientView, argv: Argv) -> int:
-    """DECR key."""
-    return _count(client, argv[1], -1)
-
-
-@command(
-    "incrby",
-    3,
-    flags="write denyoom fast",
-    keys=ONE_KEY,
-    group="string",
-    summary="Increments the integer value of a key by a number. Uses 0 as initial value "
-    "if the key doesn't exist.",
-)
-def incrby(client: ClientView, argv: Argv) -> int:
-    """INCRBY key increment."""
-    return _count(client, argv[1], integer(argv[2]))
-
-
-@command(
-    "decrby",
-    3,
-    flags="write denyoom fast",
-    keys=ONE_KEY,
-    group="string",
-    summary="Decrements a number from the integer value of a key. Uses 0 as initial value "
-    "if the key doesn't exist.",
-)
-def decrby(client: ClientView, argv: Argv) -> int:
-    """DECRBY key decrement."""
-    step = integer(argv[2])
-    if step == INT_MIN:  # its opposite is no 64-bit integer
-        raise ClientError("ERR decrement would overflow")
-    return _count(client, argv[1], -step)
-
-
-@command(
-    "incrbyfloat",
-    3,
-    flags="write denyoom fast",
-    keys=ONE_KEY,
-    group="string",
-    since="2.6.0",
-    summary="Increment the floating point value of a key by a number. Uses 0 as initial value "
-    "if the key doesn't exist.",
-)
-def incrbyfloat(client: ClientView, argv: Argv) -> bytes:
-    """INCRBYFLOAT key increment."""
-    entry = client.db.modify(argv[1])
-    old = string_of(entry)
-    number = longdouble.parse(b"0" if old is None else old)
-    step = longdouble.parse(argv[2])
-    if number is None or step is None:
-        raise ClientError(NOT_FLOAT)
-    text = longdouble.total(number, step)
-    if text is None:
-        raise ClientError(NAN_OR_INFINITY)
-    if entry is None:
-        client.db.put(argv[1], text)
-    else:
-        replace(client, entry, text)
-    return text
-
-
-@command(
-    "append",
-    3,
-    flags="write denyoom fast",
-    keys=ONE_KEY,
-    group="string",
-    since="2.0.0",
-    complexity="O(N) where N is the length of the value.",
-    summary="Appends a string to the value of a key. Creates the key if it doesn't exist.",
-)
-def append(client: ClientView, argv: Argv) -> int:
-    """APPEND key value."""
-    entry = client.db.modify(argv[1])
-    if entry is None:
-        client.db.put(argv[1], argv[2])
-        return len(argv[2])
-    old = string_of(entry)
-    assert old is not None
-    _check_length(client, len(old) + len(argv[2]))
-    replace(client, entry, old + argv[2])
-    return len(entry.value)
-
-
-def _check_length(client: ClientView, length: int) -> None:
-    if length > client.server.config.proto_max_bulk_len:
-        raise ClientError(STRING_TOO_LONG)
-
-
-@command(
-    "strlen",
-    2,
-    flags="readonly fast",
-    keys=ONE_KEY,
-    group="string",
-    since="2.2.0",
-    summary="Returns the length of a string value.",
-)
-def strlen(client: ClientView, argv: Argv) -> int:
-    """STRLEN key."""
-    return len(string_of(client.db.read(argv[1])) or b"")
-
-
-@command(
-    "getrange",
-    4,
-    flags="readonly",
-    keys=ONE_KEY,
-    group="string",
-    since="2.4.0",
-    complexity="O(N) where N is the length of the returned string.",
-    summary="Returns a substring of the string stored at a key.",
-)
-@command(
-    "substr",
-    4,
-    flags="readonly",
-    keys=ONE_KEY,
-    group="string",
-    complexity="O(N) where N is the length of the returned string.",
-    summary="Returns a substring from a string value.",
-)
-def getrange(client: ClientView, argv: Argv) -> bytes:
-    """GETRANGE key start end; SUBSTR is its old name."""
-    start, end = integer(argv[2]), integer(argv[3])
-    value = string_of(client.db.read(argv[1])) or b""
-    if start < 0 and end < 0 and start > end:
-        return b""
-    if start < 0:
-        start = max(0, start + len(value))
-    if end < 0:  # an end before the first byte is the first byte
-        end = max(0, end + len(value))
-    return value[start : end + 1]
-
-
-@command(
-    "setrange",
-    4,
-    flags="write denyoom",
-    keys=ONE_KEY,
-    group="string",
-    since="2.2.0",
-    complexity="O(N) where N is the length of the value.",
-    summary="Overwrites a part of a string value with another by an offset. "
-    "Creates the key if it doesn't exist.",
-)
-def setrange(client: ClientView, argv: Argv) -> int:
-    """SETRANGE key offset value."""
-    offset, piece = integer(argv[2]), argv[3]
-    if offset < 0:
-        raise ClientError(OUT_OF_RANGE)
-    entry = client.db.modify(argv[1])
-    old = string_of(entry) or b""
-    if not piece:
-        return len(old)
-    _check_length(client, offset + len(piece))
-    value = old[:offset].ljust(offset, b"\0") + piece + old[offset + len(piece) :]
-    if entry is None:
-        client.db.put(argv[1], value)
-    else:
-        replace(client, entry, value)
-    return len(value)
