@@ -5,6 +5,10 @@ victim, so nodes that are not used fall behind whatever arrives later. Cost is
 the time it took to load the key; where that is unknown, the average of the
 known ones (1 while none is), so that only size and uses count.
 
+Where it differs from libCacheSim: of equal priorities the node touched longest
+ago goes first (there the one that entered first), which shows in caches of a few
+dozen nodes of one size.
+
 Priorities only rise between evictions. So a hit just notes the new one; the
 heap keeps one entry a node and an entry that surfaces too early is put back at
 its present priority. Entries of nodes that left by other ways surface and are

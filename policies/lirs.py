@@ -12,7 +12,7 @@ this is the same set without any pruning; the non-resident entries are a FIFO of
 hashes with that number as payload.
 
 The non-resident entries are bounded by `ghost` per resident key; the paper
-leaves them unbounded.
+leaves them unbounded, libCacheSim bounds the whole stack.
 """
 
 from __future__ import annotations

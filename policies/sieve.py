@@ -3,6 +3,9 @@
 The hand walks from the oldest node to the youngest, wiping marks, and evicts
 the first node without one; then it rests there. Unlike CLOCK it does not move
 the survivors, so newcomers are judged soon and old favourites stay behind it.
+
+Where it differs from libCacheSim: there the hand moves before the newcomer is
+placed; here the newcomer is in the list already, and the hand passes it by.
 """
 
 from __future__ import annotations

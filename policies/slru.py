@@ -3,6 +3,10 @@
 Four segments of a quarter each, as in Facebook's and libCacheSim's use of it;
 two (probation and a protected one) in the paper. Newcomers enter the lowest,
 victims leave from there, so one scan can only sweep the lowest segment.
+
+Where it differs from libCacheSim: as the capacity is not known before the first
+eviction, a cache that fills gives each segment its share from the start, the
+highest first, where the code there fills the lowest to its limit, then the next.
 """
 
 from __future__ import annotations
@@ -36,7 +40,7 @@ class SLRU(Policy):
         if self._filling:
             # each segment takes its share from the start, else a loop just larger
             # than the cache would never leave the lowest
-            index = min(range(self.segments), key=lambda k: self._queues[k].size)
+            index = min(range(self.segments), key=lambda k: (self._queues[k].size, -k))
         node.where = index + 1
         self._queues[index].append(node)
 

@@ -3,6 +3,9 @@
 Hits in the newcomers' queue change nothing: uses close together are one use.
 Only a key that returns while the ghost remembers it enters the LRU. The shares
 are the paper's: a quarter for newcomers, a ghost of half the resident keys.
+
+Where it differs from libCacheSim: shares are of what is resident now, not
+rounded parts of a fixed capacity, which shows in caches of a few dozen nodes.
 """
 
 from __future__ import annotations
