@@ -17,7 +17,6 @@ What this file does not do: speak a dialect (`driver_*.py`), hold connections
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
@@ -33,15 +32,15 @@ from antecache.server.backing.base import (
     Loaded,
     Source,
     SourceOptions,
-    to_bytes,
 )
 from antecache.server.backing.connections import Connections
 from antecache.server.backing.driver import Answer, Driver, Statement, Values, backing_error
 from antecache.server.backing.patterns import compile_pattern
-from antecache.server.backing.reflect import Column, Reflected, Table
+from antecache.server.backing.reflect import Reflected
 from antecache.server.backing.sources import SourceSpec
 from antecache.server.backing.sqlsources import QuerySource, TableSource, split_rows
 from antecache.server.backing.sqltext import read_query
+from antecache.server.backing.sqlwrite import delete_statements, put_statements
 from antecache.server.errors import ConfigError
 
 #: The file and class that speak a scheme's dialect.
@@ -226,38 +225,16 @@ class SqlBacking(Backing):
     async def put_many(self, source: Source, rows: Mapping[bytes, Mapping[str, Any]]) -> None:
         """Insert or update rows by key, in one transaction.
 
-        Values are bytes, text or what the columns hold; the database parses
-        text. A row that lacks a column which a new row must have updates the
-        row that is there. Raises BackingError, with nothing changed, for a
-        column that does not exist, a key column that differs from the key, a
-        value the database refuses, or an update of a row that is not there.
+        Raises BackingError, with nothing changed, for what `put_statements`
+        refuses, a value the database refuses, or an update of a row that is
+        not there.
         """
-        table = _writable(source)
-        groups: dict[tuple[str, ...], list[tuple[bytes, list[Any]]]] = defaultdict(list)
-        for key, row in rows.items():
-            names, values = _to_write(source, table.bound.table, key, row)
-            groups[names].append((key, values))
-        statements: list[Statement] = []
-        needed = {column.name for column in table.bound.table.columns if column.required}
-        for names, group in groups.items():
-            columns = [_column(table.bound.table, name) for name in names]
-            if needed - set(names):
-                for key, values in group:  # one by one: which of them was not there matters
-                    absent = BackingError(
-                        f"source '{source.name}': {key!r} is not there, and a new row needs "
-                        + ", ".join(sorted(needed - set(names)))
-                    )
-                    update = table.bound.update(columns, [values])
-                    statements.append(update._replace(must_hit=absent))
-            else:
-                statements.append(table.bound.upsert(columns, [values for _, values in group]))
-        await self._write(statements)
+        await self._write(put_statements(source, rows))
 
     async def delete_many(self, source: Source, keys: Sequence[bytes]) -> None:
-        table = _writable(source)
-        values = [values for key in keys if (values := source.match(key)) is not None]
-        if values:
-            await self._write([table.bound.delete(values)])
+        statements = delete_statements(source, keys)
+        if statements:
+            await self._write(statements)
 
     async def close(self) -> None:
         if self._connections is not None:
@@ -341,49 +318,3 @@ def _read_url(text: str) -> tuple[sa.URL, int]:
     if url.drivername.startswith("postgres:") or url.drivername == "postgres":
         url = url.set(drivername="postgresql")
     return url.difference_update_query(["pool_size"]), size
-
-
-def _writable(source: Source) -> TableSource:
-    if not isinstance(source, TableSource):
-        raise BackingError(f"source '{source.name}' cannot be written")
-    return source
-
-
-def _column(table: Table, name: str) -> Column:
-    for column in table.columns:
-        if column.name == name:
-            return column
-    raise BackingError(f"table '{table.name}' has no column '{name}'")
-
-
-def _to_write(
-    source: Source, table: Table, key: bytes, row: Mapping[str, Any]
-) -> tuple[tuple[str, ...], list[Any]]:
-    """The columns to write and their values: those of `row`, then the key's."""
-    values = source.match(key)
-    if values is None:
-        raise BackingError(f"source '{source.name}' does not own the key")
-    own = [table.columns[place].name for place in table.key]
-    names, written = [], []
-    for name, value in row.items():
-        column = _column(table, name)
-        if name in own:
-            if value is None or to_bytes(value) != to_bytes(values[own.index(name)]):
-                raise BackingError(f"column '{name}' differs from the key")
-        elif not column.computed:
-            names.append(name)
-            written.append(_plain(column, value))
-    return (*names, *own), [*written, *values]
-
-
-def _plain(column: Column, value: Any) -> Any:
-    """A value as the drivers bind it: bytes for binary columns, else text; None for NULL."""
-    if value is None:
-        return None
-    data = to_bytes(value)
-    if column.binary:
-        return data
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        raise BackingError(f"column '{column.name}' takes text, not bytes") from None

@@ -15,6 +15,7 @@ from typing import Any
 from antecache.server.backing.base import Backing, Row, Source, SourceOptions, to_bytes
 from antecache.server.backing.driver import BoundQuery, BoundTable, Values
 from antecache.server.backing.patterns import Field, Pattern
+from antecache.server.backing.reflect import Column
 from antecache.server.errors import ConfigError
 
 Decoders = Sequence[tuple[int, Callable[[Any], Any]]]
@@ -37,16 +38,12 @@ class TableSource(Source):
         table = bound.table
         key = [table.columns[place] for place in table.key]
         if pattern is None:
-            parts: list[bytes | Field] = [table.name.encode()]
+            parts: list[bytes | Field] = [table.name.encode() + b":"]
             for column in key:
-                parts += [b":", Field(column.name, column.kind)]
-            # join the first two literals: the pattern's prefix is `table:`
-            pattern = Pattern([table.name.encode() + b":", *parts[2:]])
-        elif set(pattern.names) != {column.name for column in key}:
-            raise ConfigError(
-                f"source '{name}': `match` must have the fields "
-                + ", ".join(f"'{column.name}'" for column in key)
-            )
+                parts += [Field(column.name, column.kind), b":"]
+            pattern = Pattern(parts[:-1])
+        else:
+            pattern = _typed(name, pattern, key)
         self.bound = bound
         self.pattern = pattern
         self._fields = [pattern.names.index(column.name) for column in key]
@@ -156,6 +153,28 @@ class QuerySource(Source):
 
     def _row(self, raw: Sequence[Any]) -> Row:
         return Row(self._columns, _decoded(raw, self._decoders))
+
+
+def _typed(name: str, pattern: Pattern, key: Sequence[Column]) -> Pattern:
+    """The pattern of a table's `match`, its fields typed as the key's columns are."""
+    if set(pattern.names) != {column.name for column in key}:
+        raise ConfigError(
+            f"source '{name}': `match` must have the fields "
+            + ", ".join(f"'{column.name}'" for column in key)
+        )
+    kinds = {column.name: column.kind for column in key}
+    parts: list[bytes | Field] = []
+    for part in pattern.parts:
+        if isinstance(part, Field) and part.kind != kinds[part.name]:
+            if part.kind == "str":  # nothing said
+                part = Field(part.name, kinds[part.name])
+            elif (part.kind, kinds[part.name]) != ("path", "str"):
+                raise ConfigError(
+                    f"source '{name}': '{part.name}' is {kinds[part.name]} in the table, "
+                    f"{part.kind} in `match`"
+                )
+        parts.append(part)
+    return Pattern(parts)
 
 
 def _decoded(raw: Sequence[Any], decoders: Decoders) -> tuple[Any, ...]:

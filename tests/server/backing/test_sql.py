@@ -281,6 +281,7 @@ BROKEN = [
     ({"table": "events", "match": ""}, "no primary key"),
     ({"table": "nowhere", "match": ""}, "no such table"),
     ({"table": "products", "match": "p:{nr:int}"}, "must have the fields 'id'"),
+    ({"table": "products", "match": "p:{id:uuid}"}, "'id' is int in the table, uuid in"),
 ]
 
 
@@ -297,7 +298,7 @@ async def test_a_source_that_cannot_work_is_refused_when_it_opens(
 async def test_a_table_may_have_its_own_keys_and_options(sql_world: Any) -> None:
     spec = {
         "table": "items",
-        "match": "item:{item}:{order_id:int}",
+        "match": "item:{item}:{order_id}",
         "ttl": "5m",
         "write": "through",
     }
@@ -309,6 +310,7 @@ async def test_a_table_may_have_its_own_keys_and_options(sql_world: Any) -> None
         "through",
     )
     assert sources.owner(b"items:2:a") is None
+    assert sources.owner(b"item:a:02") is None  # the column says it is an integer
     await backing.delete_many(sources.by_name("items"), [b"item:a:2"])
     assert await value(backing, sources, b"item:a:2") is None
     assert await value(backing, sources, b"item:b:2") is not None
