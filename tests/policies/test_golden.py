@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from antecache.policies.base import Node
 from antecache.policies.registry import find
 
