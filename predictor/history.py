@@ -40,19 +40,12 @@ class HistoryFile:
         Raises HistoryError when the file is not there, or breaks off.
         """
         first = True
-        try:
-            with _open(self.path) as file:
-                for lines in _lines(file):
-                    if first and lines:
-                        first = False
-                        if _key(lines[0]) is None and lines[0][:1].isalpha():
-                            del lines[0]
-                    yield self._parse(lines)
-        except Exception as error:
-            broken = isinstance(error, OSError | EOFError | zlib.error)
-            if broken or type(error).__name__ == "ZstdError":
-                raise HistoryError(f"{self.path}: {_reason(error)}") from None
-            raise
+        for lines in read_lines(self.path):
+            if first and lines:
+                first = False
+                if is_header(lines[0]):
+                    del lines[0]
+            yield self._parse(lines)
 
     def _parse(self, lines: list[bytes]) -> list[bytes]:
         keys = []
@@ -65,8 +58,33 @@ class HistoryFile:
         return keys
 
 
+def read_lines(path: str) -> Iterator[list[bytes]]:
+    """The lines of a file without their ends, a block at a time.
+
+    Raises HistoryError when it is not there, or breaks off.
+    """
+    try:
+        with _open(path) as file:
+            yield from _lines(file)
+    except Exception as error:
+        broken = isinstance(error, OSError | EOFError | zlib.error)
+        if broken or type(error).__name__ == "ZstdError":
+            raise HistoryError(f"{path}: {_reason(error)}") from None
+        raise
+
+
+def is_header(line: bytes) -> bool:
+    """Whether a first line names the fields."""
+    return split_line(line) is None and line[:1].isalpha()
+
+
 def _key(line: bytes) -> bytes | None:
-    """The key of a line; None when it is broken."""
+    fields = split_line(line)
+    return None if fields is None else fields[2]
+
+
+def split_line(line: bytes) -> tuple[float, bytes, bytes, float] | None:
+    """Time, client, key and size of a line; None when it is broken."""
     if len(line) > _MAX_LINE:
         return None
     fields = line.split(b",")
@@ -74,13 +92,13 @@ def _key(line: bytes) -> bytes | None:
         fields = _fields(line)
         if len(fields) != 4:
             return None
-    time, _, key, size = fields
+    time, client, key, size = fields
+    if not key:
+        return None
     try:
-        float(time)
-        float(size)
+        return float(time), client, key, float(size)
     except ValueError:
         return None
-    return key or None
 
 
 def _fields(line: bytes) -> list[bytes]:
