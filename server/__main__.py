@@ -2,8 +2,9 @@
 
 `serve` is the server; its flags are the settings people change most, and every
 other setting can stand in a config file or the environment. `settings` prints
-them all, `shop` makes a sample database to try it with, `ping` asks a running
-server whether it answers (the container's health check).
+them all, `shop` makes a sample database to try it with, `replay` compares policies
+and predictors on recorded accesses, `ping` asks a running server whether it answers
+(the container's health check).
 
 Whatever keeps the server from starting is said in one line on stderr, with exit
 code 2. The server itself is imported only by the command that runs it, so that
@@ -29,6 +30,7 @@ from antecache.server.backing.base import BackingError
 from antecache.server.config import load
 from antecache.server.config_template import as_toml
 from antecache.server.errors import ConfigError
+from antecache.server.replay_command import replay
 
 cli = typer.Typer(
     name="antecache",
@@ -181,6 +183,9 @@ def demo(
     except (DemoError, StartError) as error:
         _refuse(str(error))
     raise typer.Exit(code)
+
+
+cli.command()(replay)
 
 
 @cli.command()

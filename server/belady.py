@@ -48,9 +48,7 @@ def next_uses(ids: Sequence[int]) -> NDArray[np.int64]:
     return following
 
 
-def optimum(
-    ids: Sequence[int], costs: Sequence[int], capacity: int, *, seed: int = 0
-) -> Optimum:
+def optimum(ids: Sequence[int], costs: Sequence[int], capacity: int, *, seed: int = 0) -> Optimum:
     """Misses of a cache that holds at most `capacity`, given what each access's key costs."""
     following = array("q")
     following.frombytes(next_uses(ids).tobytes())
@@ -120,7 +118,7 @@ def _different(
         used += wanted
         while used > capacity:
             held = len(residents)
-            drawn = range(held)
+            drawn = list(range(held))
             if held > SAMPLE:
                 drawn = [int(draw() * held) for _ in range(SAMPLE)]
                 drawn[0] = held - 1  # the newcomer takes part

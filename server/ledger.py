@@ -24,7 +24,8 @@ from typing import NamedTuple
 from antecache.server.store import Evidence
 
 MAX_RULES = 4096
-OTHER = "other"  # the books of every rule beyond MAX_RULES
+OTHER = "other"  # the book of every rule beyond the most there may be
+BOOK_BYTES = 320  # a book, its texts, its place in the dictionary
 EVIDENCE = 30  # outcomes before a rule may be switched off
 MEMORY = 400
 PROBE = 50
@@ -63,10 +64,13 @@ class Outcome(NamedTuple):
 
 
 class Ledger:
-    """Totals, the book of each rule, and the last outcomes."""
+    """Totals, the book of each rule (at most `most`, then one for all others), and the last
+    outcomes.
+    """
 
-    def __init__(self, *, floor: float = 0.25) -> None:
+    def __init__(self, *, floor: float = 0.25, most: int = MAX_RULES) -> None:
         self.floor = floor
+        self.most = most
         self.issued = 0
         self.outcomes = {"useful": 0, "late": 0, "wasted": 0, "dropped": 0}
         self.rules: dict[str, Book] = {}
@@ -112,7 +116,7 @@ class Ledger:
         """The book of a rule, opened at its first prefetch."""
         book = self.rules.get(rule)
         if book is None:
-            if len(self.rules) >= MAX_RULES:
+            if len(self.rules) >= self.most:
                 rule = OTHER
             book = self.rules.setdefault(rule, Book(rule))
         return book
@@ -143,4 +147,4 @@ class Ledger:
     @property
     def nbytes(self) -> int:
         """Estimated bytes of the books."""
-        return 320 * len(self.rules) + 250 * len(self.recent)
+        return BOOK_BYTES * len(self.rules) + 250 * len(self.recent)

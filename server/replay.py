@@ -2,16 +2,21 @@
 
 Store, policy, probation, predictor, prefetcher and ledger are the ones that
 serve; what is replaced is time (the position in the trace), the database (a
-prefetch that rides along arrives with its miss) and the trainer's process (it
-runs inline, and its Plans are adopted `plan_lag` accesses late). So a figure
-printed here is a promise about the server, and it is the same every time.
+statement is answered before the next request) and the trainer's process (it runs
+inline, and its Plans are adopted `plan_lag` accesses late). So a figure printed
+here is a promise about the server, and it is the same every time.
 
-A *table* is the text of a key before its first `:`. A miss is one statement,
-plus one for each further table that its riders touch.
+A *table* is the text of a key before its first `:`. A miss is one statement, and
+its riders of the same table come with it. Each further table that riders touch
+is a statement of its own, which nobody waits for: those riders arrive `arrival`
+requests later, and who asks for one meanwhile waits (*late*). A key that costs
+more than the whole cache is a miss and is not stored.
 
 What a budget counts depends on its unit: `keys` (every key 1), `bytes` (the
 sizes in the trace) or `total` (value, key and 100 bytes of entry, and out of the
-same budget the policy's ghosts and all metadata of prediction).
+same budget the policy's ghosts and all metadata of prediction: log, tables,
+probation's ghosts, the ledger's books). What the log does not occupy yet, values
+may; after no request is the total above the budget.
 
 It does not read files (`traces.py`) and prints nothing (`report.py`).
 """
@@ -19,114 +24,34 @@ It does not read files (`traces.py`) and prints nothing (`report.py`).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 from antecache.policies import registry as policies
+from antecache.policies.base import Policy
 from antecache.predictor import registry as predictors
 from antecache.predictor.calibrate import Calibrator
 from antecache.predictor.plan import Plan
 from antecache.predictor.rehearsal import next_fit
 from antecache.server.accesslog import AccessLog
-from antecache.server.backing.base import Source, SourceOptions
-from antecache.server.ledger import Ledger
+from antecache.server.backing.base import Source
+from antecache.server.ledger import BOOK_BYTES, MAX_RULES, Ledger
 from antecache.server.prefetch import Planned, Prefetcher
-from antecache.server.store import Evidence, Store
+from antecache.server.replay_setup import Result, Setup, Tables
+from antecache.server.store import Entry, Evidence, Store
+from antecache.server.traces import ENTRY_BYTES
 
-ENTRY_BYTES = 100  # of the unit `total`, as in the published comparisons
-MEASURE = 1000  # requests between two looks at what the metadata takes
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """One configuration to replay.
-
-    capacity      keys or bytes, by `unit`
-    unit          keys | bytes | total
-    value_size    bytes of every value, for `total` where the trace has no sizes
-    predictor     a predictor's name, or none
-    memory_share  of the capacity, for the predictor, in the unit `total`
-    memory_bytes  of the predictor in the other units, where it is not charged
-    row_budget    extra rows prefetching may read, as a share
-    arrival       requests until a prefetch that does not ride along arrives
-    plan_lag      accesses between the fit of a Plan and its adoption
-    """
-
-    policy: str = "s3fifo"
-    predictor: str = "none"
-    capacity: int = 1000
-    unit: str = "keys"
-    value_size: int = 1000
-    memory_share: float = 0.10
-    memory_bytes: int = 32 << 20
-    row_budget: float = 0.25
-    arrival: int = 0
-    plan_lag: int = 0
-    seed: int = 0
-
-
-@dataclass(slots=True)
-class Result:
-    """What a replay counted; see the README for the terms."""
-
-    setup: Setup
-    requests: int = 0
-    waits: int = 0
-    misses: int = 0
-    statements: int = 0
-    rows: int = 0
-    prefetches: int = 0
-    useful: int = 0
-    late: int = 0
-    wasted: int = 0
-    bytes_missed: int = 0
-    metadata_bytes: int = 0
-    seconds: float = 0.0
-    plans: int = 0
-    held_out: Any = None
-    by_rule: list[tuple[str, int, int]] = field(default_factory=list)
-
-    @property
-    def precision(self) -> float:
-        """(useful + late) / (useful + late + wasted); 0 before any prefetch ended."""
-        used = self.useful + self.late
-        return used / (used + self.wasted) if used + self.wasted else 0.0
-
-
-class _Table(Source):
-    """The keys of one table of a trace."""
-
-    __slots__ = ()
-
-    @property
-    def prefix(self) -> bytes:
-        return self.name.encode()
-
-    def match(self, key: bytes) -> tuple[Any, ...] | None:
-        return (key,)
-
-
-class _Tables:
-    """Which table owns a key: every key of a trace has one."""
-
-    def __init__(self) -> None:
-        self._tables: dict[bytes, Source] = {}
-        self._options = SourceOptions()
-
-    def owner(self, key: bytes) -> Source:
-        name = key.partition(b":")[0] if b":" in key else b""
-        table = self._tables.get(name)
-        if table is None:
-            made = _Table(name.decode("utf-8", "replace"), self._options, None)  # type: ignore[arg-type]
-            table = self._tables[name] = made
-        return table
+LEARN = 256  # items of the access log that are handed to the trainer at once
+BOOKS = 0.05  # of the predictor's memory, for the ledger's books of rules, in the unit `total`
 
 
 class Replay:
-    """One pass over a trace with one setup; `feed` may be called in pieces."""
+    """One pass over a trace with one setup; `feed` may be called in pieces.
 
-    def __init__(self, setup: Setup) -> None:
+    known  what keys cost that may be prefetched before anybody asks for them; others are
+           taken to cost what the key does that brought them
+    """
+
+    def __init__(self, setup: Setup, known: Mapping[bytes, int] | None = None) -> None:
         self.setup = setup
         choice = policies.parse_maxmemory_policy(setup.policy)
         self.store = Store(
@@ -135,25 +60,36 @@ class Replay:
         self.result = Result(setup)
         self.ledger = Ledger()
         self.inflight: dict[bytes, Evidence] = {}  # prefetches that do not ride along
-        self._arriving: deque[tuple[int, bytes, Source]] = deque()
-        self._tables = _Tables()
+        self._arriving: deque[tuple[int, bytes, int]] = deque()  # when, key, cost
+        self._tables = Tables()
         self._access = AccessLog()
-        self._sizes: dict[bytes, int] = {}
+        self._client = -1
+        self._costs: dict[bytes, int] = dict(known or {})
         self._prefetcher: Prefetcher | None = None
         self._calibrator = Calibrator()
         self._next_fit = 250
         self._lagging: deque[tuple[int, Plan]] = deque()
+        self._used_first = False  # whether the last hit was the first use of a prefetched key
+        self._ghost_bytes = 0
+        # a policy that does not say what its ghosts take has none
+        self._has_ghosts = type(self.store.policy).metadata_bytes is not Policy.metadata_bytes
         self.store.owner = self._tables.owner
+        self.store.limit = setup.capacity if setup.unit == "keys" else self.store.limit
+        self.store.room = setup.capacity if setup.unit != "keys" else self.store.room
         if setup.predictor != "none":
             self._predict(setup)
-        self._measure()
+        if setup.unit == "total":
+            self._settle()
 
     def _predict(self, setup: Setup) -> None:
         budget = setup.memory_bytes
         if setup.unit == "total":
             budget = int(setup.capacity * setup.memory_share)
+            books = int(budget * BOOKS / BOOK_BYTES)
+            self.ledger = Ledger(most=max(1, min(books, MAX_RULES)))
+        self.ledger.recent = deque(maxlen=0)  # nobody can ask EXPLAIN
         predictor = predictors.find(setup.predictor)(max(budget, 1))
-        prefetcher = self._prefetcher = Prefetcher(
+        self._prefetcher = Prefetcher(
             self.store,
             self._tables.owner,
             predictor,
@@ -164,85 +100,114 @@ class Replay:
         )
         self.store.record = self._access.items.append
         self.store.record_miss = self._access.miss
-        self.store.on_first_use = prefetcher.first_use
-        self.store.on_unused = prefetcher.unused
+        self.store.on_first_use = self._first_use
+        self.store.on_unused = self._prefetcher.unused
 
-    def feed(self, keys: Sequence[bytes], sizes: Sequence[int] | None = None) -> None:
-        """Replay requests: keys in order, and for the unit `bytes` their sizes."""
+    def feed(
+        self,
+        keys: Sequence[bytes],
+        costs: Sequence[int] | None = None,
+        clients: Sequence[int] | None = None,
+    ) -> None:
+        """Replay requests: keys in order, what each costs in the unit, and who asks for it.
+
+        Without costs a key costs 1, or in the unit `total` what `value_size` makes of it.
+        """
         store, result = self.store, self.result
         data = store.databases[0].dicts[0]
         read = store.databases[0].read
-        miss = self._miss
+        miss, arriving, items = self._miss, self._arriving, self._access.items
         predicting = self._prefetcher is not None
-        unit = self.setup.unit
+        charged = self.setup.unit == "total" and (predicting or self._has_ghosts)
         for index, key in enumerate(keys):
-            if self._arriving and self._arriving[0][0] <= result.requests:
+            if arriving and arriving[0][0] <= result.requests:
                 self._arrive()
+            if predicting and clients is not None and clients[index] != self._client:
+                self._client = clients[index]
+                self._access.enter(self._client)
             if key in data:
                 read(key)
+                if charged:
+                    self._settle_after_hit()
             else:
-                size = sizes[index] if sizes is not None else 1
-                miss(key, size if unit == "bytes" else self._cost(key, size))
-            if predicting and len(self._access.items) >= 256:
+                miss(key, self._cost(key) if costs is None else costs[index])
+            if predicting and len(items) >= LEARN:
                 self._learn()
             result.requests += 1
-            if result.requests % MEASURE == 0:
-                self._measure()
 
-    def _cost(self, key: bytes, size: int) -> int:
-        if self.setup.unit == "keys":
-            return 1
-        value = size if size > 1 else self.setup.value_size
-        return value + len(key) + ENTRY_BYTES
+    def _cost(self, key: bytes) -> int:
+        return self.setup.value_size + len(key) + ENTRY_BYTES if self.setup.unit == "total" else 1
 
-    def _miss(self, key: bytes, size: int) -> None:
+    def _miss(self, key: bytes, cost: int) -> None:
         """A demand miss: one statement for the key and its riders of the same table."""
         store, result = self.store, self.result
         store.now += 1
         store.misses += 1
-        result.bytes_missed += size
-        self._sizes[key] = size
+        result.bytes_missed += cost
         source = self._tables.owner(key)
-        put = store.databases[0].put
+        expected = None
         riders: Iterable[Planned] = ()
         if self._prefetcher is not None:
+            self._costs[key] = cost
             store.record_miss(key)
-            evidence = self.inflight.pop(key, None)
-            if evidence is not None:
-                self._prefetcher.late(key, evidence)
-            riders = self._prefetcher.riders((key,))
-        else:
-            evidence = None
-        if evidence is None:
+            expected = self.inflight.pop(key, None)
+            if expected is not None:
+                self._prefetcher.late(key, expected)
+            else:
+                riders = self._prefetcher.riders((key,))
+        if expected is None:
             result.statements += 1
             result.rows += 1
-        put(key, None, origin=store.origin(source), quiet=True, cost=size)
+        if cost <= (store.limit if self.setup.unit == "keys" else store.room):
+            origin = store.origin(source)
+            store.databases[0].put(key, None, origin=origin, quiet=True, cost=cost)
         if riders:
-            tables = set()
-            for rider, owner, evidence in riders:
-                tables.add(owner)
-                # A key never asked for has no size yet; the miss's own is the best guess.
-                put(rider, None, origin=evidence, quiet=True, cost=self._sizes.get(rider, size))
-                result.rows += 1
-            result.statements += len(tables - {source})
-        store.enforce()
+            self._send(source, riders, cost)
+        self._settle()
+
+    def _send(self, source: Source, riders: Iterable[Planned], cost: int) -> None:
+        """The riders of a miss that costs `cost`: with it, or in statements beside it."""
+        result, due = self.result, self.result.requests + self.setup.arrival
+        tables = {source}
+        for key, owner, evidence in riders:
+            result.rows += 1
+            tables.add(owner)
+            its_cost = self._costs.get(key, cost)
+            if owner is source or not self.setup.arrival:
+                self._place(key, evidence, its_cost)
+            else:
+                self.inflight[key] = evidence
+                self._arriving.append((due, key, its_cost))
+        result.statements += len(tables) - 1
+
+    def _place(self, key: bytes, evidence: Evidence, cost: int) -> None:
+        store = self.store
+        if cost <= (store.limit if self.setup.unit == "keys" else store.room):
+            store.databases[0].put(key, None, origin=evidence, quiet=True, cost=cost)
+        else:
+            self.ledger.close(key, evidence, "wasted", store.now)
 
     def prefetch(self, key: bytes, source: Source, evidence: Evidence) -> bool:
-        """A prefetch of its own statement: it arrives `arrival` requests from now."""
+        """A hint: a statement of its own, which arrives `arrival` requests from now."""
         self.inflight[key] = evidence
-        self._arriving.append((self.result.requests + self.setup.arrival, key, source))
+        cost = self._costs.get(key) or self._cost(key)
+        self._arriving.append((self.result.requests + self.setup.arrival, key, cost))
         self.result.statements += 1
         self.result.rows += 1
         return True
 
     def _arrive(self) -> None:
         while self._arriving and self._arriving[0][0] <= self.result.requests:
-            _, key, _ = self._arriving.popleft()
+            _, key, cost = self._arriving.popleft()
             evidence = self.inflight.pop(key, None)
             if evidence is not None:
-                size = self._sizes.get(key, self._cost(key, 1))
-                self.store.databases[0].put(key, None, origin=evidence, quiet=True, cost=size)
-        self.store.enforce()
+                self._place(key, evidence, cost)
+        self._settle()
+
+    def _first_use(self, entry: Entry, evidence: Evidence) -> None:
+        assert self._prefetcher is not None
+        self._used_first = True
+        self._prefetcher.first_use(entry, evidence)
 
     def _learn(self) -> None:
         """The trainer's part: resolve trials, fit at its pace, adopt with the lag."""
@@ -259,20 +224,34 @@ class Replay:
             assert self._prefetcher is not None
             self._prefetcher.adopt(self._lagging.popleft()[1])
 
-    def _measure(self) -> None:
-        """Give the entries what the budget leaves them."""
-        store, setup = self.store, self.setup
-        if setup.unit == "keys":
-            store.limit = setup.capacity
+    # -- the budget ---------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Evict until the budget is kept; of a total, entries get what the metadata leaves."""
+        store = self.store
+        if self.setup.unit != "total":
+            store.enforce()
             return
-        metadata = self.metadata_bytes if setup.unit == "total" else 0
-        store.room = max(setup.capacity - metadata, 1)
+        while True:  # evicting makes ghosts grow
+            self._used_first = False
+            self._ghost_bytes = store.policy.metadata_bytes
+            store.room = max(self.setup.capacity - self.metadata_bytes, 0)
+            if not store.over() or not store.enforce():
+                return
+
+    def _settle_after_hit(self) -> None:
+        """A hit changes the metadata only by a first use, or where ghost caches look on."""
+        if self._used_first or (
+            self._has_ghosts and self.store.policy.metadata_bytes != self._ghost_bytes
+        ):
+            self._settle()
 
     @property
     def metadata_bytes(self) -> int:
         """Bytes of everything but the entries: ghosts, predictor, books."""
+        store = self.store
         predictor = self._prefetcher.predictor.nbytes if self._prefetcher is not None else 0
-        return predictor + self.store.policy.metadata_bytes + self.store.probation.nbytes
+        return predictor + self.ledger.nbytes + store.policy.metadata_bytes + store.probation.nbytes
 
     def finish(self) -> Result:
         """The counts; prefetches still waiting for their use count neither way."""
@@ -288,3 +267,6 @@ class Replay:
         books = sorted(self.ledger.rules.values(), key=lambda book: -book.issued)
         result.by_rule = [(book.rule, book.issued, book.useful) for book in books[:20]]
         return result
+
+
+__all__ = ["Replay", "Result", "Setup"]
