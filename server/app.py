@@ -36,6 +36,7 @@ from antecache.server.dispatch import Dispatch
 from antecache.server.errors import ClientError, ConfigError
 from antecache.server.histogram import Histogram
 from antecache.server.http import MetricsServer
+from antecache.server.hugepages import HugePages
 from antecache.server.ledger import Ledger
 from antecache.server.loader import Loader
 from antecache.server.prefetch import Prefetcher
@@ -70,6 +71,7 @@ class Server:
         self.run_id = secrets.token_hex(20)
         self.port = config.port
         self.loop_lag = 0.0
+        self.huge_pages = HugePages()
         self.attending = False  # whether every command is looked at (MONITOR, CLIENT PAUSE)
         self.unreachable: dict[str, str] = {}
         self.policy_choice = policies.parse_maxmemory_policy(config.policy)
@@ -408,6 +410,7 @@ class Server:
 
     def _every_second(self) -> None:
         now = time.time()
+        self.huge_pages.advise()
         if self.config.timeout:
             for session in list(self.clients.values()):
                 idle = now - session.last_active > self.config.timeout

@@ -68,6 +68,7 @@ class Command:
         "complexity",
         "denyoom",
         "failed",
+        "fast",
         "first",
         "flags",
         "group",
@@ -121,6 +122,7 @@ class Command:
         self.write = "write" in self.flags
         self.readonly = "readonly" in self.flags
         self.denyoom = "denyoom" in self.flags
+        self.fast = "fast" in self.flags or name == "set"  # SET is `slow` only for its memory
         self.admin = "admin" in self.flags
         # A read of several keys: what of it is absent is loaded before the handler runs.
         self.multi = self.readonly and (self.first != self.last or keys_of is not None)

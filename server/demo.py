@@ -115,7 +115,8 @@ def run(
             client = stack.enter_context(connect(child.port))
             sides.append(Side(f"prediction {name}", child, client))
         if sides[0].ask("EXISTS", "products:1", "customers:1") != 2:
-            raise DemoError(f"there is no shop at {backing}: make one with `antecache shop`")
+            shown = backing.rpartition("@")[2]  # without who logs in, and the password
+            raise DemoError(f"there is no shop at {shown}: make one with `antecache shop`")
         began = time.monotonic()
         _shop(sides, seconds, seed, console)
         _summary(sides, time.monotonic() - began, console)

@@ -2,8 +2,8 @@
 
 `run` is the hot loop: it executes a batch of parsed commands of one session
 synchronously and appends their replies to the session's buffer. There is no
-task, no `await` and no closure per command; one clock reading is shared between
-consecutive commands; anything unusual (a transaction, a missing password, a
+task, no `await` and no closure per command; consecutive fast commands of one kind
+share their clock readings; anything unusual (a transaction, a missing password, a
 monitor, a pause) is told by one flag of the session and takes the slower way.
 
 When a handler raises `Absent`, the session is parked: the loader fetches what
@@ -35,6 +35,7 @@ from antecache.server.store import Resumed, Store
 
 log = logging.getLogger(__name__)
 
+SHARE_ABOVE = 1_000_000  # ns; below it the slow log wants every command's own time
 MAX_LOOKAHEAD = 1024  # pipelined reads whose keys are loaded together
 
 
@@ -82,8 +83,17 @@ class Dispatch:
             self._enter(session)
         out = session.out
         rows = self._rows
-        for index, argv in enumerate(commands):
+        share = self._share_clock
+        last: Command | None = None  # the row of the commands not yet booked ...
+        streak = 0  # ... and how many there are
+        index = -1
+        for argv in commands:
+            index += 1  # cheaper than enumerate
             row = rows.get(argv[0])
+            if row is not last and streak:
+                before = self._book(session, commands[index - 1], last, streak, before)
+                streak = 0
+            last = row
             if row is None or session.special:
                 if self._unusual(session, commands, index):
                     break
@@ -94,7 +104,11 @@ class Dispatch:
             if count != arity and (arity > 0 or count < -arity):
                 self._reject(session, row, errors.wrong_arity(row.full_name))
                 continue
-            if row.careful and self._refused(session, row, commands, index):
+            if (
+                row.careful
+                and (row.multi or store.used > store.room or store.count > store.limit)
+                and self._refused(session, row, commands, index)
+            ):
                 if session.waiting is not None:
                     break
                 continue
@@ -114,18 +128,101 @@ class Dispatch:
                 out += (BULK[len(reply)], reply, CRLF)
             else:
                 encode(reply, session.protocol, out)
-            after = perf_counter_ns()
-            elapsed = after - before
-            row.calls += 1
-            row.nanoseconds += elapsed
-            if elapsed >= self.slow_ns:
-                self.on_slow(session, argv, elapsed)
-            before = after
+            streak += 1
+            if not (share and row.fast):
+                before = self._book(session, argv, row, streak, before)
+                streak = 0
+        if streak and last is not None:  # as in _book, which is a call more
+            elapsed = perf_counter_ns() - before
+            last.calls += streak
+            last.nanoseconds += elapsed
+            if elapsed >= self._slow_ns:
+                self.on_slow(session, commands[-1], elapsed)
         session.last_command = commands[-1]
         if store.used > store.room or store.count > store.limit:
             store.enforce()
-        if out:
+        if session.busy:
             session.flush()
+        elif out:
+            data = b"".join(out)
+            out.clear()
+            session.net_out += len(data)
+            session.write(data)
+
+    def run_one(self, session: Any, commands: Sequence[Argv]) -> None:
+        """`run` for a batch of one, which is what clients that do not pipeline send.
+
+        The same steps without what only a pipeline needs.
+        """
+        argv = commands[0]
+        row = self._rows.get(argv[0])
+        store = self._store
+        if (
+            row is None
+            or session.special
+            or (row.careful and (row.multi or store.used > store.room or store.count > store.limit))
+            or not (len(argv) == row.arity or 0 > row.arity >= -len(argv))
+        ):
+            self.run(session, commands)
+            return
+        before = perf_counter_ns()
+        if before >= self._tick_at:
+            self.set_clock()
+        session.last_active_ms = store.now
+        if session is not self.entered:
+            self._enter(session)
+        try:
+            reply = row.handler(session, argv)
+        except Absent as absence:
+            self._park(session, commands, 0, absence.keys)
+            return
+        except ClientError as error:
+            reply = self._failed(row, error)
+        except Exception:
+            reply = self._broken(row)
+        kind = type(reply)
+        if kind is Encoded:
+            data = reply
+        elif kind is bytes and len(reply) < SHORT:
+            data = BULK[len(reply)] + reply + CRLF
+        else:
+            encode(reply, session.protocol, session.out)
+            data = b"".join(session.out)
+            session.out.clear()
+        elapsed = perf_counter_ns() - before
+        row.calls += 1
+        row.nanoseconds += elapsed
+        if elapsed >= self._slow_ns:
+            self.on_slow(session, argv, elapsed)
+        session.last_command = argv
+        if store.used > store.room or store.count > store.limit:
+            store.enforce()
+        session.net_out += len(data)
+        session.write(data)
+        if session.special:  # MULTI, CLIENT REPLY, QUIT ...: whatever the command began
+            session.flush()
+
+    def _book(self, session: Any, argv: Argv, row: Command | None, count: int, before: int) -> int:
+        """Book `count` commands of one row that began at `before`; returns the time now."""
+        now = perf_counter_ns()
+        assert row is not None
+        row.calls += count
+        row.nanoseconds += now - before
+        if now - before >= self._slow_ns:
+            self.on_slow(session, argv, now - before)
+        return now
+
+    @property
+    def slow_ns(self) -> int:
+        """Commands that take at least as long (ns) are told to `on_slow`."""
+        return self._slow_ns
+
+    @slow_ns.setter
+    def slow_ns(self, threshold: int) -> None:
+        self._slow_ns = threshold
+        # A run of one fast command shares its clock readings, unless single commands of that
+        # little time are asked for.
+        self._share_clock = threshold >= SHARE_ABOVE
 
     def set_clock(self) -> None:
         """Read the time. Batches within one millisecond share a reading."""
@@ -210,7 +307,7 @@ class Dispatch:
         elapsed = perf_counter_ns() - before
         row.calls += 1
         row.nanoseconds += elapsed
-        if elapsed >= self.slow_ns:
+        if elapsed >= self._slow_ns:
             self.on_slow(session, argv, elapsed)
         return reply
 

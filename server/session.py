@@ -13,6 +13,7 @@ import asyncio
 import itertools
 import logging
 import time
+from collections.abc import Callable
 from typing import Any, cast
 
 from antecache.server import errors
@@ -33,6 +34,53 @@ _NOT_CONNECTED = asyncio.Transport()
 
 class Session(asyncio.Protocol):
     """State of one connection; handlers see it as `ClientView`."""
+
+    # More attributes than an instance dictionary can share between objects: slots are faster.
+    __slots__ = (
+        "_authenticated",
+        "_backlog",
+        "_backlog_bytes",
+        "_closing",
+        "_feed",
+        "_held",
+        "_lost",
+        "_monitoring",
+        "_parser",
+        "_reply_mode",
+        "_run",
+        "_run_one",
+        "_soft_since",
+        "_transaction",
+        "_transport",
+        "_waiting",
+        "address",
+        "busy",
+        "created",
+        "db",
+        "fd",
+        "id",
+        "last_active_ms",
+        "last_command",
+        "lib_name",
+        "lib_version",
+        "local_address",
+        "log_id",
+        "name",
+        "net_in",
+        "net_out",
+        "no_evict",
+        "no_touch",
+        "out",
+        "paused",
+        "protocol",
+        "server",
+        "special",
+        "transaction_dirty",
+        "transaction_failed",
+        "user",
+        "watched",
+        "write",
+    )
 
     def __init__(self, server: Any) -> None:
         self.server = server
@@ -66,6 +114,7 @@ class Session(asyncio.Protocol):
         self._backlog: list[Argv] = []
         self._backlog_bytes = 0
         self._transport: asyncio.Transport = _NOT_CONNECTED
+        self.write: Callable[[bytes], None] = self._transport.write
         self._lost = False
         self.paused = False
         self._soft_since = 0.0  # Unix time since when the soft output limit is exceeded
@@ -77,6 +126,7 @@ class Session(asyncio.Protocol):
         # Bound once: these are called for every chunk.
         self._feed = self._parser.feed
         self._run = server.dispatch.run
+        self._run_one = server.dispatch.run_one
         self._look()
 
     # -- state that makes a session special ---------------------------------
@@ -174,7 +224,7 @@ class Session(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Register, or refuse when there are too many clients already."""
         self._transport = cast(asyncio.Transport, transport)
-        self._write = self._transport.write
+        self.write = self._transport.write
         peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         self.address, self.local_address = _address(peer), _address(local)
         sock = transport.get_extra_info("socket")
@@ -195,6 +245,8 @@ class Session(asyncio.Protocol):
         commands = self._feed(data)
         if self.busy:
             self._postpone(commands, len(data))
+        elif len(commands) == 1:
+            self._run_one(self, commands)
         elif commands:
             self._run(self, commands)
         if not self._parser.idle:
@@ -281,7 +333,7 @@ class Session(asyncio.Protocol):
         data = b"".join(pieces)
         if not self._lost:
             self.net_out += len(data)
-            self._write(data)
+            self.write(data)
 
     def flush(self) -> None:
         """Write the replies so far; closes when the session is to be closed."""
@@ -289,7 +341,7 @@ class Session(asyncio.Protocol):
         self.out.clear()
         if not self._lost:
             self.net_out += len(data)
-            self._write(data)
+            self.write(data)
         if self._closing:
             self._transport.close()
 

@@ -93,7 +93,8 @@ def start(settings: Mapping[str, object]) -> Child:
         if found is not None:
             return Child(process, int(found[1]), errors)
     process.wait()
-    reason = _tail(errors).strip() or f"exit code {process.returncode}"
+    reason = _tail(errors).strip().removeprefix("antecache: ")
+    reason = reason or f"exit code {process.returncode}"
     process.stdout.close()
     errors.close()
     raise StartError(reason)

@@ -143,9 +143,9 @@ class Database:
         if entry is None or entry.expire_at or entry.where < 0 or store.observed:
             self.put(key, value)
             return
-        cost = size.of_string(key, value)
-        if cost != entry.size:
-            store.resized(entry, cost)
+        old = entry.value
+        if type(old) is not bytes or len(old) != len(value):
+            store.resized(entry, size.of_string(key, value))
         entry.value = value
         if entry.where:
             store.touch(entry)

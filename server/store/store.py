@@ -42,6 +42,38 @@ class Store:
     evicted, dirty, negative_hits. `now` is Unix milliseconds, set once per batch of commands.
     """
 
+    __slots__ = (
+        "_origins",
+        "attic",
+        "count",
+        "databases",
+        "dirty",
+        "evicted",
+        "expired",
+        "hits",
+        "limit",
+        "misses",
+        "negative",
+        "negative_hits",
+        "now",
+        "observed",
+        "observers",
+        "on_first_use",
+        "on_flush",
+        "on_unused",
+        "owner",
+        "pinned",
+        "policy",
+        "probation",
+        "random",
+        "record",
+        "record_miss",
+        "room",
+        "scope",
+        "touch",
+        "used",
+    )
+
     def __init__(
         self,
         policy: Policy,
