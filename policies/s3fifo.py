@@ -72,6 +72,17 @@ class S3FIFO(Policy):
     def evict(self) -> Node | None:
         small, main = self._small, self._main
         self._filling = False
+        newcomer = self._newcomer
+        if (
+            newcomer is not None
+            and newcomer.where == SMALL
+            and newcomer.size > self.small * self.total
+            and small.count > 1
+        ):
+            # it would sweep the whole small queue; if it returns, the ghost lets it in
+            self.remove(newcomer)
+            self._remember(newcomer.key)
+            return newcomer
         while self.count:
             # a small queue of one is the newcomer, in a cache of a few nodes
             if small.count and (
@@ -80,8 +91,7 @@ class S3FIFO(Policy):
                 node: Node = small.head.next
                 if node.state < self.promote:
                     self.remove(node)
-                    self._ghosts.push(node.key)
-                    self._ghosts.trim(int(self.ghost * self.count) + 1)
+                    self._remember(node.key)
                     return node
                 small.remove(node)
                 node.where = MAIN
@@ -96,6 +106,10 @@ class S3FIFO(Policy):
                     return node
                 main.refresh(node)
         return None
+
+    def _remember(self, key: bytes) -> None:
+        self._ghosts.push(key)
+        self._ghosts.trim(int(self.ghost * self.count) + 1)
 
     def remove(self, node: Node) -> None:
         (self._small if node.where == SMALL else self._main).remove(node)

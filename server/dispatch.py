@@ -84,6 +84,9 @@ class Dispatch:
         out = session.out
         rows = self._rows
         share = self._share_clock
+        # Whether memory must be looked at before each write. The budget is kept between
+        # batches; within one it may be exceeded by what a single chunk of input brings.
+        tight = store.used > store.room or store.count > store.limit
         last: Command | None = None  # the row of the commands not yet booked ...
         streak = 0  # ... and how many there are
         index = -1
@@ -106,7 +109,7 @@ class Dispatch:
                 continue
             if (
                 row.careful
-                and (row.multi or store.used > store.room or store.count > store.limit)
+                and (tight or row.multi)
                 and self._refused(session, row, commands, index)
             ):
                 if session.waiting is not None:

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from measure import DATA, children, cpu_seconds, has_redis, quantile, redis_server
+from measure import DATA, children, cpu_seconds, has_redis, one_core, quantile, redis_server
 from rich.console import Console
 from rich.table import Table
 
@@ -153,7 +153,7 @@ def _training(server: Child, options: argparse.Namespace) -> dict[str, Any]:
     history = options.data / "hotpath-history.csv"
     lines = max(10_000, int(LEARNED * options.scale))
     _write_history(history, lines)
-    with redis.Redis(port=server.port, protocol=3) as client:
+    with redis.Redis(port=server.port, protocol=3) as client, one_core(server.pid):
         for at in range(10_000):
             client.set(f"key:{at:012d}", b"x" * 100)
         seconds = max(1.0, 10 * options.scale)

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from measure import DATA, TRACES, cpu_seconds, has_redis, quantile, redis_server
+from measure import DATA, TRACES, cpu_seconds, has_redis, one_core, quantile, redis_server
 from rich.console import Console
 from rich.table import Table
 from tracedb import Layout, read_trace, write_history
@@ -149,7 +149,8 @@ class Bench:
                 self._learn(client, server)
             before = status(client)
             cpu = cpu_seconds(server.pid)
-            latencies, seconds = self._drive(name, client.get, keys)
+            with one_core(server.pid):
+                latencies, seconds = self._drive(name, client.get, keys)
             cpu = cpu_seconds(server.pid) - cpu
             after = status(client)
             held = client.dbsize()
@@ -191,7 +192,8 @@ class Bench:
 
             self._calibrate(client, load)
             cpu = cpu_seconds(server.pid)
-            latencies, seconds = self._drive(name, get, keys)
+            with one_core(server.pid):
+                latencies, seconds = self._drive(name, get, keys)
             cpu = cpu_seconds(server.pid) - cpu
             held = client.dbsize()
         return Result(
