@@ -464,6 +464,16 @@ class Auto(Policy):
 
     # -- what others may ask ------------------------------------------------
 
+    @property
+    def leading(self) -> str:
+        """The candidate in use, by the name it has in `standings()`."""
+        return self.candidates[self.leader].label
+
+    @property
+    def window(self) -> float:
+        """How many recent accesses, sampled or not, `standings()` speaks of."""
+        return self._panel.accesses * (self._mask + 1)
+
     def standings(self) -> dict[str, float]:
         """Estimated miss ratio of each candidate over the recent accesses to sampled keys."""
         accesses = max(1.0, self._panel.accesses)

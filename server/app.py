@@ -46,6 +46,7 @@ from antecache.server.slowlog import SlowLog
 from antecache.server.stats import Stats
 from antecache.server.store import Store
 from antecache.server.watch import Watches
+from antecache.server.whatif import Lately
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ class Server:
         self.slowlog = SlowLog(config.slowlog_log_slower_than, config.slowlog_max_len)
         self.load_seconds = Histogram()
         self.rates = Rates()
+        self.lately = Lately()
         self.started = time.time()
         self.run_id = secrets.token_hex(20)
         self.port = config.port
@@ -400,6 +402,7 @@ class Server:
         self._measure()
         store.enforce()
         self.rates.sample(time.monotonic(), self.stats)
+        self.lately.look(self)
         process.collect_young(settle=rounds % (10 * self.config.hz) == 0)
         if not self.config.prediction:
             self.access.items.clear()

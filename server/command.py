@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from antecache.server.stats import Stats
     from antecache.server.store import Database, Store
     from antecache.server.watch import Watches
+    from antecache.server.whatif import Lately
 
 Argv = list[bytes]
 Handler = Callable[[Any, Argv], Any]
@@ -316,6 +317,7 @@ class ServerView(Protocol):
     peak_memory: int  # bytes
     load_seconds: Histogram  # how long loads took; the loader observes
     rates: Rates  # commands and bytes a second; sampled in the background
+    lately: Lately  # reads and waits of the recent past; sampled in the background
     ledger: Any  # prefetches: `issued` and `outcomes` (useful, late, wasted, dropped)
     loop_lag: float  # seconds the event loop was late, lately
     unreachable: dict[str, str]  # backings that failed when last tried, and why

@@ -2,7 +2,7 @@
 
 A section is a function that returns names and values; nothing is counted here,
 only read. Redis's sections are in `info_redis.py`; `# Antecache` (loads, sources,
-metadata) and `# Prediction` are below.
+metadata), `# Prediction` and `# Eviction` are below.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from antecache.server import info_redis as redis
 from antecache.server.info_redis import Fields
+from antecache.server.whatif import outlook
 
 if TYPE_CHECKING:
     from antecache.server.command import ServerView
@@ -93,6 +94,24 @@ def _prediction(server: ServerView) -> Iterator[tuple[str, Any]]:
             yield f"trainer_{name}", int(value) if isinstance(value, bool) else value
 
 
+def _eviction(server: ServerView) -> Iterator[tuple[str, Any]]:
+    seen = outlook(server)
+    yield "miss_ratio", f"{seen.measured:.4f}"
+    yield "ghost_caches", "off" if seen.without is None else "on"
+    if seen.note:
+        yield "ghost_caches_note", seen.note
+    if seen.without is None:
+        return
+    yield "miss_ratio_without_prefetch", f"{seen.without:.4f}"
+    yield "eviction_leader", seen.leader
+    yield "eviction_leader_changes", seen.switches
+    yield "eviction_reads_considered", round(seen.window)
+    for share, ratio in seen.memory:
+        yield f"miss_ratio_memory_{100 * share:.0f}", f"{ratio:.4f}"
+    for policy, ratio in seen.policies.items():
+        yield f"miss_ratio_policy_{policy}", f"{ratio:.4f}"
+
+
 SECTIONS: dict[str, tuple[str, Callable[[ServerView], Fields]]] = {
     "server": ("Server", redis.server),
     "clients": ("Clients", redis.clients),
@@ -109,5 +128,6 @@ SECTIONS: dict[str, tuple[str, Callable[[ServerView], Fields]]] = {
     "keyspace": ("Keyspace", redis.keyspace),
     "antecache": ("Antecache", _antecache),
     "prediction": ("Prediction", _prediction),
+    "eviction": ("Eviction", _eviction),
 }
 """Sections by lower-case name, in the order they are written."""

@@ -27,6 +27,7 @@ from antecache.server.command import every
 from antecache.server.info import known_sources
 from antecache.server.rates import commands_processed
 from antecache.server.version import REDIS_VERSION, antecache_version
+from antecache.server.whatif import outlook
 
 if TYPE_CHECKING:
     from antecache.server.command import ServerView
@@ -55,6 +56,7 @@ class ServerCollector(Collector):
         yield from _keyspace(self._server)
         yield from _backing(self._server)
         yield from _prediction(self._server)
+        yield from _eviction(self._server)
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: registering must not read a server that has not started."""
@@ -225,6 +227,36 @@ def _prediction(server: ServerView) -> Iterator[Metric]:
     failures = sum(_number(trainer, name) for name in FAILURES)
     yield _counter(
         "antecache_trainer_failures", "Restarts of the trainer, and refused results.", failures
+    )
+
+
+def _eviction(server: ServerView) -> Iterator[Metric]:
+    seen = outlook(server)
+    yield _gauge(
+        "antecache_miss_ratio", "Reads that waited for the database, lately.", seen.measured
+    )
+    without = GaugeMetricFamily(
+        "antecache_miss_ratio_without_prefetch", "The same, were nothing prefetched: an estimate."
+    )
+    if seen.without is not None:
+        without.add_metric((), seen.without)
+    memory = GaugeMetricFamily(
+        "antecache_miss_ratio_memory",
+        "Without prefetching, were the memory this many times as large.",
+        labels=("times",),
+    )
+    for share, ratio in seen.memory:
+        memory.add_metric((f"{share:g}",), ratio)
+    policies = GaugeMetricFamily(
+        "antecache_miss_ratio_policy",
+        "Without prefetching, under another eviction policy.",
+        labels=("policy",),
+    )
+    for policy, ratio in seen.policies.items():
+        policies.add_metric((policy,), ratio)
+    yield from (without, memory, policies)
+    yield _counter(
+        "antecache_eviction_leader_changes", "How often auto changed its policy.", seen.switches
     )
 
 

@@ -16,6 +16,7 @@ from antecache.server.errors import SYNTAX, ClientError
 from antecache.server.glob import MATCHES_ALL, matcher
 from antecache.server.ledger import Book
 from antecache.server.store import Evidence
+from antecache.server.whatif import outlook
 
 container(
     "predictor",
@@ -157,6 +158,38 @@ def _evidence(evidence: Evidence, *, used: bool) -> dict[str, Any]:
         "used": "yes" if used else "not yet",
         "because": {name: _rounded(value) for name, value in evidence.why},
     }
+
+
+@command(
+    "predictor|whatif",
+    2,
+    flags="loading stale",
+    since="0.1.0",
+    summary="Estimates the miss ratio without prefetching, with other memory, by other policies.",
+)
+def whatif(client: Any, argv: Argv) -> dict[str, Any]:
+    """A map: what reads wait for now, and would otherwise; estimates of ghost caches."""
+    seen = outlook(client.server)
+    answer: dict[str, Any] = {
+        "policy": seen.policy,
+        "ghost-caches": "off" if seen.without is None else "on",
+        "note": seen.note.encode(),
+        "miss-ratio": _ratio(seen.measured),
+    }
+    if seen.without is not None:
+        answer |= {
+            "without-prefetch": _ratio(seen.without),
+            "leader": seen.leader,
+            "leader-changes": seen.switches,
+            "reads-considered": round(seen.window),
+            "memory": {f"{100 * share:.0f}%": _ratio(ratio) for share, ratio in seen.memory},
+            "policies": {name.encode(): _ratio(ratio) for name, ratio in seen.policies.items()},
+        }
+    return answer
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.4f}"
 
 
 @command(
