@@ -138,6 +138,8 @@ class Server:
             self.backing = open_backing(config.backing, config.sources, config.source_options)
             self.sources = Sources(await self.backing.open())
             self.store.owner = self.sources.owner
+            for name, reason in self.backing.skipped.items():
+                log.warning("table '%s' is not served: %s", name, reason)
         elif config.sources:
             raise ConfigError("[[source]] needs a database: set 'backing' to its URL")
         loop = asyncio.get_running_loop()
@@ -314,7 +316,8 @@ class Server:
 
     def _policy(self) -> Policy:
         found: type[Policy] = policies.find(self.policy_choice.name)
-        return found()
+        options = {"log_factor": self.config.lfu_log_factor} if found.name == "lfu" else {}
+        return found(**options)
 
     def _owner(self, key: bytes) -> Source | None:
         return self.sources.owner(key)

@@ -109,8 +109,6 @@ class Config(msgspec.Struct, kw_only=True):
     shards: Annotated[int, Meta(ge=1, le=4096)] = 16
     #: How slowly the frequency counter of an lfu policy saturates.
     lfu_log_factor: Count = 10
-    #: Minutes after which an lfu counter is halved; 0 never does.
-    lfu_decay_time: Count = 1
     #: Background rounds a second (expiry, idle clients, sampling).
     hz: Annotated[int, Meta(ge=1, le=500)] = 10
 
@@ -147,12 +145,6 @@ class Config(msgspec.Struct, kw_only=True):
     slowlog_log_slower_than: int = 10000
     #: Entries that SLOWLOG keeps.
     slowlog_max_len: Count = 128
-    #: Events slower than this many milliseconds enter LATENCY; 0 is off.
-    latency_monitor_threshold: Count = 0
-    #: Whether to keep the distribution of each command's time.
-    latency_tracking: bool = True
-    #: Keyspace events to publish: Redis's letters, such as KEA; empty is none.
-    notify_keyspace_events: Annotated[str, Meta(pattern=r"^[KEg$lshzxetdmnA]*$")] = ""
 
     @property
     def prediction_bytes(self) -> int:

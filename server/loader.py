@@ -234,8 +234,7 @@ class Loader:
             else:
                 self._stats.statements[source.name] += 1
                 self._stats.load_timeouts[source.name] += 1
-                text = f"did not answer within {source.options.timeout:g} s"
-                self._failed(source, batch, BackingTimeout(text))
+                self._failed(source, batch, _late(source))
                 query.cancel()
                 await asyncio.wait({query})
         finally:
@@ -281,8 +280,13 @@ class Loader:
             self._end(load)
             finished.append(load)
             value = loaded.values.get(load.key)
+            refused = loaded.errors.get(load.key)
             if load.overtaken:
                 self._drop(load)
+            elif refused is not None:  # the key itself was refused; the rest of the batch is fine
+                self._drop(load)
+                for ticket in load.tickets:
+                    ticket.errors[load.key] = _error_text(source, refused)
             elif value is None:
                 ttl = self._jittered(options.negative_ttl, options.jitter)
                 store.remember_absent(load.key, store.now + ttl)
@@ -303,7 +307,7 @@ class Loader:
         store = self._store
         store.now = max(store.now, time.time_ns() // 1_000_000)
         self.failing[source.name] = (str(error), time.time())
-        text = f"BACKING source '{source.name}': {error}"
+        text = _error_text(source, error)
         for load in batch:
             if self.inflight.get(load.key) is not load:
                 continue
@@ -365,10 +369,7 @@ class Loader:
                     quiet=True,
                 )
                 continue
-            ticket.errors[key] = (
-                f"BACKING source '{load.source.name}': "
-                f"did not answer within {load.source.options.timeout:g} s"
-            )
+            ticket.errors[key] = _error_text(load.source, _late(load.source))
         ticket.left.clear()
         ticket.finish()
 
@@ -395,3 +396,12 @@ class Loader:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+
+def _error_text(source: Source, error: BackingError) -> str:
+    """What a client reads for a key that could not be loaded."""
+    return f"BACKING source '{source.name}': {error}"
+
+
+def _late(source: Source) -> BackingTimeout:
+    return BackingTimeout(f"did not answer within {source.options.timeout:g} s")

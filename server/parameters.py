@@ -100,7 +100,6 @@ SETTINGS: dict[str, Setting] = {
     "slowlog-log-slower-than": _setting("slowlog_log_slower_than", integer(-LONG - 1, LONG)),
     "slowlog-max-len": _setting("slowlog_max_len", integer(0, LONG)),
     "loglevel": _setting("loglevel", one_of("debug", "verbose", "notice", "warning")),
-    "notify-keyspace-events": _setting("notify_keyspace_events", events),
     "maxkeys": _setting("maxkeys", integer(0, LONG)),
     "prediction": _setting("prediction", _reader("prediction")),
 }
@@ -108,10 +107,8 @@ SETTINGS: dict[str, Setting] = {
 
 # Redis's own whose limits it has texts for, though a change is refused.
 _AT_START: dict[str, Callable[[str], Any]] = {
-    **dict.fromkeys(("tcp_keepalive", "lfu_log_factor", "lfu_decay_time"), integer(0, INT)),
+    **dict.fromkeys(("tcp_keepalive", "lfu_log_factor"), integer(0, INT)),
     **dict.fromkeys(("hz", "databases"), integer(1, INT)),
-    "latency_monitor_threshold": integer(0, LONG),
-    "latency_tracking": yes_no,
     "port": integer(0, 65535),
 }
 
@@ -136,6 +133,8 @@ def _fixed() -> Iterator[tuple[str, Fixed]]:
             read: Callable[[str], Any] | None = None
             if name == "save":
                 read = save_points
+            elif name == "notify-keyspace-events":
+                read = events
             elif value in ("yes", "no"):
                 read = yes_no
             elif re.fullmatch(r"-?\d+", value):
@@ -185,12 +184,15 @@ hash-max-ziplist-value 64
 hll-sparse-max-bytes 3000
 io-threads 1
 io-threads-do-reads no
+latency-monitor-threshold 0
+latency-tracking no
 latency-tracking-info-percentiles 50 99 99.9
 lazyfree-lazy-eviction no
 lazyfree-lazy-expire no
 lazyfree-lazy-server-del no
 lazyfree-lazy-user-del no
 lazyfree-lazy-user-flush no
+lfu-decay-time 1
 list-compress-depth 0
 list-max-listpack-size -2
 list-max-ziplist-size -2
@@ -206,6 +208,7 @@ min-replicas-to-write 0
 min-slaves-max-lag 10
 min-slaves-to-write 0
 no-appendfsync-on-rewrite no
+notify-keyspace-events
 oom-score-adj no
 pidfile
 rdbchecksum yes

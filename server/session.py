@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import socket
 import time
 from collections.abc import Callable
 from typing import Any, cast
@@ -228,7 +229,9 @@ class Session(asyncio.Protocol):
         peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         self.address, self.local_address = _address(peer), _address(local)
         sock = transport.get_extra_info("socket")
-        self.fd = sock.fileno() if sock is not None else -1
+        if sock is not None:
+            self.fd = sock.fileno()
+            _keep_alive(sock, int(self.server.config.tcp_keepalive))
         self.server.connected(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -416,6 +419,17 @@ class Session(asyncio.Protocol):
     def output_buffer(self) -> int:
         """Bytes of replies the client has not read yet."""
         return 0 if self._lost else self._transport.get_write_buffer_size()
+
+
+def _keep_alive(sock: Any, seconds: int) -> None:
+    """Have the system ask a silent peer whether it is still there, as Redis does it."""
+    if not seconds or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(seconds // 3, 1))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
 
 
 def _address(name: Any) -> str:

@@ -219,6 +219,7 @@ class Backing(ABC):
     url      as in the setting `backing`
     specs    the `[[source]]` tables of the config file
     options  what holds for a source that says nothing else
+    skipped  after `open`: what could have been a source and is none, with the reason
 
     Every method may raise BackingError. Cancelling a call must leave the
     backing usable.
@@ -235,6 +236,7 @@ class Backing(ABC):
         self.url = url
         self.specs = tuple(specs)
         self.options = options
+        self.skipped: dict[str, str] = {}
 
     @abstractmethod
     async def open(self) -> Sequence[Source]:

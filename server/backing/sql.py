@@ -82,7 +82,6 @@ class SqlBacking(Backing):
         options: SourceOptions = DEFAULT_OPTIONS,
     ) -> None:
         super().__init__(url, specs, options)
-        self.skipped: dict[str, str] = {}
         self._links: list[Link] = []
         self._driver: Driver | None = None
         self._connections: Connections | None = None

@@ -106,7 +106,6 @@ def test_what_kubernetes_sets_for_a_service_of_our_name_is_no_setting() -> None:
         ('loglevel = "shout"', "loglevel: invalid enum value 'shout'"),
         ("host = 5", "host: expected str, got int, not 5"),
         ("source = 5", "source: expected [[source]] tables"),
-        ('notify-keyspace-events = "Q"', "notify-keyspace-events: expected str matching"),
         ("port = 1\n[table]\n", "table: there is no such setting"),
         ("port =", "is not TOML: "),
         ("max-memory = 5", "max-memory: there is no such setting; did you mean maxmemory?"),

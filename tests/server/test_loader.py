@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from antecache.policies import registry
-from antecache.server.backing.base import BackingError, Source, SourceOptions
+from antecache.server.backing.base import BackingError, Loaded, Source, SourceOptions
 from antecache.server.backing.memory import MemoryBacking
 from antecache.server.loader import Loader, Ticket
 from antecache.server.stats import Stats
@@ -185,6 +185,23 @@ async def test_a_failing_database_is_a_clear_error_and_recovers() -> None:
     ticket = await world.ask(b"a:1")
     assert not ticket.errors and world.cached(b"a:1")
     assert list(world.loader.failing) == ["b"]
+
+
+async def test_a_key_that_the_database_refuses_fails_alone() -> None:
+    world = await World.make()
+    answer = world.backing.get_many
+
+    async def refusing(source: Source, keys: Sequence[bytes]) -> Loaded:
+        loaded = await answer(source, keys)
+        loaded.values.pop(b"a:2")
+        loaded.errors[b"a:2"] = BackingError("invalid input syntax for type date")
+        return loaded
+
+    world.backing.get_many = refusing  # type: ignore[method-assign]
+    ticket = await world.ask(b"a:1", b"a:2")
+    assert ticket.errors == {b"a:2": "BACKING source 'a': invalid input syntax for type date"}
+    assert world.cached(b"a:1")
+    assert world.store.must_load(b"a:2"), "a refusal is not the absence of a row"
 
 
 async def test_a_hanging_database_answers_every_client_in_time() -> None:
