@@ -172,17 +172,21 @@ class Auto(Policy):
     def _grow(self) -> None:
         """The cache outgrew its sample: keep every other key of it."""
         mask = 2 * self._mask + 1
-        self._mask = self._curve_mask = mask
+        self._mask = mask
         self._leaving += [r for r in self._panel.records.values() if crc32(r.key) & mask]
         self._curve_mask = mask
         if self._following:
             nodes = list(self.nodes())
+            leading = self._panel.policies[self.leader]
             self._following = False
             self._panel.watched = -1
             self._panel.left.clear()
             for node in nodes:
                 self._followed.remove(node)
-                self._live.insert(node)
+                record = self._record_of(node.key)
+                shadow = record.shadows[self.leader] if record is not None else None
+                known = shadow is not None and shadow.where
+                self._live.adopt(node, leading.uses(shadow) if shadow and known else 1)
             self._touch = self._live.hit
 
     def _leave(self) -> None:
@@ -455,12 +459,12 @@ class Auto(Policy):
         retiring, live = self._retiring, self._live
         assert retiring is not None
         for _ in range(MIGRATE):
-            node = retiring.evict()
-            if node is None:
+            released = retiring.release()
+            if released is None:
                 self._retiring = None
                 self._touch = live.hit
                 return
-            live.insert(node)
+            live.adopt(*released)
 
     # -- what others may ask ------------------------------------------------
 

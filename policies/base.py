@@ -179,6 +179,23 @@ class Policy(ABC):
     def nodes(self) -> Iterator[Node]:
         """All held nodes, the ones to keep longest last (used to change policy)."""
 
+    def uses(self, node: Node) -> int:
+        """How often a held node was used, as far as this policy counts; at least 1."""
+        return 1
+
+    def release(self) -> tuple[Node, int] | None:
+        """Give up a node to another policy, with its `uses`; the one to keep longest comes last."""
+        node = next(self.nodes(), None)
+        if node is None:
+            return None
+        uses = self.uses(node)
+        self.remove(node)
+        return node, uses
+
+    def adopt(self, node: Node, uses: int) -> None:
+        """Insert a node that another policy held, which counted `uses` of it."""
+        self.insert(node)
+
     @property
     def metadata_bytes(self) -> int:
         """Estimated bytes of ghosts and sketches beyond the nodes' own slots."""

@@ -60,6 +60,23 @@ class GDSF(Policy):
         self.total += node.size
         self._enter(node, 1)
 
+    def uses(self, node: Node) -> int:
+        return int(node.state[1])
+
+    def adopt(self, node: Node, uses: int) -> None:
+        node.where = HELD
+        self.count += 1
+        self.total += node.size
+        self._enter(node, uses)
+
+    def release(self) -> tuple[Node, int] | None:
+        node = self._least()
+        if node is None:
+            return None
+        uses = self.uses(node)
+        self.remove(node)
+        return node, uses
+
     def _enter(self, node: Node, uses: int) -> None:
         worth = self._worth(node)
         box: list[Node | None] = [node]
@@ -77,6 +94,15 @@ class GDSF(Policy):
         state[0] = self._clock + state[1] * state[2]
 
     def evict(self) -> Node | None:
+        node = self._least()
+        if node is not None:
+            heappop(self._heap)
+            self._clock = node.state[0]
+            self.remove(node)
+        return node
+
+    def _least(self) -> Node | None:
+        """The node on top of the heap once every stale entry above it is put right."""
         heap = self._heap
         while heap:
             priority, _, box = heap[0]
@@ -88,9 +114,6 @@ class GDSF(Policy):
                 self._arrivals += 1
                 heapreplace(heap, (node.state[0], self._arrivals, box))
             else:
-                heappop(heap)
-                self._clock = priority
-                self.remove(node)
                 return node
         return None
 

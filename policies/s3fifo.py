@@ -107,6 +107,17 @@ class S3FIFO(Policy):
                 main.refresh(node)
         return None
 
+    def uses(self, node: Node) -> int:
+        return 1 + int(node.state) + (self.promote if node.where == MAIN else 0)
+
+    def adopt(self, node: Node, uses: int) -> None:
+        self.insert(node)
+        if uses > self.promote:
+            (self._small if node.where == SMALL else self._main).remove(node)
+            node.where = MAIN
+            self._main.append(node)
+        node.state = min(MOST, uses - 1 if node.where == SMALL else max(0, uses - 1 - self.promote))
+
     def _remember(self, key: bytes) -> None:
         self._ghosts.push(key)
         self._ghosts.trim(int(self.ghost * self.count) + 1)

@@ -136,6 +136,13 @@ class WTinyLFU(Policy):
                 sinking.where = PROBATION
                 self._probation.append(sinking)
 
+    def uses(self, node: Node) -> int:
+        return max(1, self._count(node))
+
+    def adopt(self, node: Node, uses: int) -> None:
+        self.insert(node)
+        node.state = self._base + min(uses, MOST)
+
     def evict(self) -> Node | None:
         candidate = self._candidate
         self._candidate = None
