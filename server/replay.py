@@ -62,7 +62,7 @@ class Replay:
         self.inflight: dict[bytes, Evidence] = {}  # prefetches that do not ride along
         self._arriving: deque[tuple[int, bytes, int]] = deque()  # when, key, cost
         self._tables = Tables()
-        self._access = AccessLog()
+        self.access = AccessLog()
         self._client = -1
         self._costs: dict[bytes, int] = dict(known or {})
         self._prefetcher: Prefetcher | None = None
@@ -95,11 +95,11 @@ class Replay:
             predictor,
             self.ledger,
             self,
-            self._access,
+            self.access,
             row_budget=setup.row_budget,
         )
-        self.store.record = self._access.items.append
-        self.store.record_miss = self._access.miss
+        self.store.record = self.access.items.append
+        self.store.record_miss = self.access.miss
         self.store.on_first_use = self._first_use
         self.store.on_unused = self._prefetcher.unused
 
@@ -116,7 +116,7 @@ class Replay:
         store, result = self.store, self.result
         data = store.databases[0].dicts[0]
         read = store.databases[0].read
-        miss, arriving, items = self._miss, self._arriving, self._access.items
+        miss, arriving, items = self._miss, self._arriving, self.access.items
         predicting = self._prefetcher is not None
         charged = self.setup.unit == "total" and (predicting or self._has_ghosts)
         for index, key in enumerate(keys):
@@ -124,7 +124,7 @@ class Replay:
                 self._arrive()
             if predicting and clients is not None and clients[index] != self._client:
                 self._client = clients[index]
-                self._access.enter(self._client)
+                self.access.enter(self._client)
             if key in data:
                 read(key)
                 if charged:
@@ -211,7 +211,7 @@ class Replay:
 
     def _learn(self) -> None:
         """The trainer's part: resolve trials, fit at its pace, adopt with the lag."""
-        items = self._access.items
+        items = self.access.items
         self._calibrator.feed(items)
         items.clear()
         now = self._calibrator.accesses
