@@ -89,7 +89,7 @@ class MysqlDriver(Driver):
         """SQLAlchemy's types say enough."""
 
     def bind_table(self, table: Table) -> BoundTable:
-        return PositionalTable(table, BINDS, _quoted, "%s", "", _conflict)
+        return PositionalTable(table, BINDS, _quoted, "%s", False, _conflict)
 
     async def bind_query(
         self, connection: AsyncConnection, query: Query, fields: Sequence[Field]

@@ -83,7 +83,7 @@ class SqliteDriver(Driver):
             found.tables[name] = replace(table, columns=tuple(columns))
 
     def bind_table(self, table: Table) -> BoundTable:
-        return PositionalTable(table, BINDS, _quoted, "?", "VALUES ", _conflict)
+        return PositionalTable(table, BINDS, _quoted, "?", True, _conflict)
 
     async def bind_query(
         self, connection: AsyncConnection, query: Query, fields: Sequence[Field]

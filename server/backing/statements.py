@@ -34,10 +34,11 @@ class PositionalTable(BoundTable):
     """A table by `quote` and one `place` for every parameter; `conflict` ends an upsert.
 
     conflict(columns) is what follows VALUES (...): the columns to overwrite are
-    given quoted.
+    given quoted. With `joined`, several composite keys are joined with the table:
+    SQLite scans the whole table for `(a, b) IN (VALUES ...)` with more than one row.
     """
 
-    __slots__ = ("_conflict", "_keys", "_name", "_place", "_quote", "_select", "_sizes", "_tuples")
+    __slots__ = ("_conflict", "_joined", "_keys", "_name", "_place", "_quote", "_select", "_sizes")
 
     def __init__(
         self,
@@ -45,26 +46,26 @@ class PositionalTable(BoundTable):
         limit: int,
         quote: Callable[[str], str],
         place: str,
-        tuples: str,
+        joined: bool,
         conflict: Callable[[Sequence[str], Sequence[str]], str],
     ) -> None:
         self.table = table
         self.limit = limit // len(table.key)
         self._quote = quote
         self._place = place
-        self._tuples = tuples
+        self._joined = joined
         self._conflict = conflict
         self._name = quote(table.name)
         self._keys = [quote(table.columns[place].name) for place in table.key]
-        columns = ", ".join(quote(column.name) for column in table.columns)
-        self._select = f"SELECT {columns} FROM {self._name} WHERE "
+        columns = ", ".join(f"{self._name}.{quote(column.name)}" for column in table.columns)
+        self._select = f"SELECT {columns} FROM "
         self._sizes: dict[int, str] = {}
 
     def select(self, keys: Sequence[Values]) -> tuple[str, Sequence[Any]]:
         size = padded(len(keys), self.limit)
         sql = self._sizes.get(size)
         if sql is None:
-            sql = self._sizes[size] = self._select + self._where(size)
+            sql = self._sizes[size] = self._select + self._from(size)
         params = list(chain.from_iterable(keys))
         params.extend(chain.from_iterable([keys[-1]] * (size - len(keys))))
         return sql, params
@@ -75,7 +76,19 @@ class PositionalTable(BoundTable):
         if len(self._keys) == 1:
             return f"{self._keys[0]} IN ({', '.join([self._place] * size)})"
         one = f"({', '.join([self._place] * len(self._keys))})"
-        return f"({', '.join(self._keys)}) IN ({self._tuples}{', '.join([one] * size)})"
+        return f"({', '.join(self._keys)}) IN ({', '.join([one] * size)})"
+
+    def _from(self, size: int) -> str:
+        if size == 1 or len(self._keys) == 1 or not self._joined:
+            return f"{self._name} WHERE {self._where(size)}"
+        one = f"({', '.join([self._place] * len(self._keys))})"
+        equal = " AND ".join(
+            f"{self._name}.{key} = wanted.column{number}"
+            for number, key in enumerate(self._keys, 1)
+        )
+        wanted = f"(VALUES {', '.join([one] * size)}) AS wanted"
+        # CROSS JOIN keeps the order: for each wanted key one look-up in the index.
+        return f"{wanted} CROSS JOIN {self._name} ON {equal}"
 
     def upsert(self, columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> Statement:
         names = [self._quote(column.name) for column in columns]

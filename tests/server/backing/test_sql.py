@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from antecache.server.backing.base import BackingError, Link, Row
+from antecache.server.backing.registry import open_backing
 from antecache.server.errors import ConfigError
 
 ROW = (
@@ -424,3 +427,19 @@ async def test_the_pool_bounds_connections(sql_world: Any) -> None:
             "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'antecache'"
         )
         assert 1 <= rows[0][0] <= 2 + 8  # the other backing of this test has eight at most
+
+
+async def test_many_composite_keys_use_the_index_of_sqlite(tmp_path: Path) -> None:
+    path = tmp_path / "lines.db"
+    with sqlite3.connect(path) as database:
+        database.execute("create table lines (item text, part integer, primary key (item, part))")
+    backing = open_backing(f"sqlite:///{path}")
+    (source,) = await backing.open()
+    try:
+        sql, params = source.bound.select([("a", 1), ("b", 2), ("c", 3)])  # type: ignore[attr-defined]
+    finally:
+        await backing.close()
+    with sqlite3.connect(path) as database:
+        plan = [row[3] for row in database.execute(f"explain query plan {sql}", params)]
+    assert any("SEARCH lines USING" in step and "item=? AND part=?" in step for step in plan), plan
+    assert not any("SCAN lines" in step for step in plan), plan
