@@ -48,7 +48,6 @@ class Blend(Predictor):
         self.strides = Strides(
             int(budget_bytes * _STRIDES_PART),
             first_bucket=MissLog.buckets + Templates.buckets,
-            seen=self.misslog.knows,
         )
         self._tables = 0  # bytes the log has given up
         self._events = 0

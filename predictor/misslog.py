@@ -166,11 +166,6 @@ class MissLog(Predictor):
         """Where keys get their codes; another one after `load`."""
         return self._codec
 
-    def knows(self, key: bytes) -> bool:
-        """Whether the log could be asked for this key: it missed, not too long ago."""
-        code = self._codec.find(key)
-        return code >= 0 and bool(self._ring.filled) and self._ring.newest(code) >= 0
-
     @property
     def slots(self) -> int:
         """Events the ring can hold now."""

@@ -33,15 +33,14 @@ def test_two_alternating_steps_need_both() -> None:
     for step in [3, 100] * 300:
         at += step
         strides.observe(b"%d" % at, demand=True)
-    after_small = {c.key for c in strides.candidates(b"%d" % (at + 3))[:2]}
-    assert b"%d" % (at + 103) in after_small
-    assert b"%d" % (at + 103 + 3) in after_small
+    likely = {c.key for c in strides.candidates(b"%d" % (at + 3)) if c.score > 0.5}
+    assert {b"%d" % (at + 103), b"%d" % (at + 106)} <= likely
+    assert b"%d" % (at + 6) not in likely
 
 
 def test_whether_a_key_was_seen_is_another_kind_of_evidence() -> None:
-    known = {b"1000", b"1001"}
-    strides = Strides(BUDGET, seen=known.__contains__)
-    for at in range(200):
+    strides = Strides(BUDGET)
+    for at in [*range(200), 1000, 1001]:
         strides.observe(b"%d" % at, demand=True)
     strides.observe(b"998", demand=True)
     buckets = {dict(c.why)["seen"]: c.bucket for c in strides.candidates(b"999")}
