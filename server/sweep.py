@@ -13,6 +13,7 @@ the command line (`replay_command.py`).
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -273,6 +274,7 @@ def _obituary(code: int | None) -> str:
 
 def _work(connection: Connection) -> None:
     """A worker process: tasks in; ticks, notes and rows, or an error, out."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started it
     trace: Trace | None = None
     needs: tuple[str, int] | None = None
     try:
@@ -283,5 +285,5 @@ def _work(connection: Connection) -> None:
             connection.send(run(task, trace, connection.send))
     except SweepError as error:
         connection.send(error)
-    except (EOFError, BrokenPipeError, KeyboardInterrupt):
+    except (EOFError, BrokenPipeError):
         return  # whoever asked has gone
