@@ -114,7 +114,8 @@ def run(
             child = stack.enter_context(start(settings))
             client = stack.enter_context(connect(child.port))
             sides.append(Side(f"prediction {name}", child, client))
-        if sides[0].ask("EXISTS", "products:1", "customers:1") != 2:
+        # Both are asked, so that both have counted the same reads.
+        if [side.ask("EXISTS", "products:1", "customers:1") for side in sides] != [2, 2]:
             shown = backing.rpartition("@")[2]  # without who logs in, and the password
             raise DemoError(f"there is no shop at {shown}: make one with `antecache shop`")
         began = time.monotonic()

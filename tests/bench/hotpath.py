@@ -97,7 +97,7 @@ def _compare(
 ) -> tuple[dict[str, Any], list[str]]:
     """Medians of all rounds as plain data, and which targets were missed."""
     for port, _ in servers.values():
-        _benchmark(port, "set", 16, 4 * KEYS)
+        _benchmark(port, "set", 16, max(1000, int(4 * KEYS * min(1.0, options.scale))))
     found: dict[tuple[str, int], Costs] = {}
     for round_ in range(options.rounds):
         for depth in options.depths:
