@@ -472,14 +472,21 @@ async def _main(config: Config, ready: Callable[[Server], None]) -> int:
 
 def _say_hello(server: Server) -> None:
     config = server.config
-    tables = len(server.sources)
     print(f"antecache is listening on {config.host}:{server.port} (pid {os.getpid()})")
-    if config.backing:
-        names = ", ".join(source.name for source in list(server.sources)[:8])
-        print(f"reading through to {tables} sources: {names}{' ...' if tables > 8 else ''}")
+    names = [source.name for source in server.sources]
+    if names:
+        shown = ", ".join(names[:8]) + (" ..." if len(names) > 8 else "")
+        print(f"reading through to {len(names)} sources: {shown}")
+    cli = "redis-cli" if server.port == 6379 else f"redis-cli -p {server.port}"
+    print("try:")
+    if names:
+        name = "products" if "products" in names else names[0]
+        print(f"  {cli} GET {name}:42")
+        print(f"  {cli} HGETALL {name}:42")
+    print(f"  {cli} PREDICTOR STATUS")
     if config.metrics_port:
-        print(f"metrics: http://{config.metrics_host}:{config.metrics_port}/metrics")
-    print(f"try: redis-cli -p {server.port} PREDICTOR STATUS", flush=True)
+        print(f"  curl http://{config.metrics_host}:{config.metrics_port}/metrics")
+    sys.stdout.flush()
 
 
 def run(config: Config) -> int:

@@ -125,6 +125,21 @@ class Service:
             process.kill()
             process.wait()
 
+    def freeze(self) -> None:
+        """Make it hang: neither it nor its children run, and connections stay open."""
+        self._signal_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Undo `freeze`."""
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, how: signal.Signals) -> None:
+        assert self._process is not None
+        pid = self._process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for one in (pid, *map(int, children)):
+            os.kill(one, how)
+
     def remove(self) -> None:
         """Stop, and delete the data."""
         self.stop(self.quick)
