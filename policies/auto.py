@@ -58,7 +58,8 @@ SAMPLE = 1500  # keys in the sample, to twice as many
 BLOCK = 128  # hits on sampled keys that wait for a miss at most
 MIGRATE = 16  # nodes that move to a new policy at each insertion
 SURE = 3  # votes that settle what the budget counts, for the choice of the first leader
-SIZED = "gdsf"  # the first leader where sizes vary
+SIZED = "gdsf"  # the first leader where sizes vary; where they do not, it never leads
+REMEMBER = 0.9999  # how much of what is known of sizes is kept at each newcomer
 VARIED = 0.5  # squared coefficient of variation from which on they do
 CURVE = (0.5, 1.0, 2.0, 4.0)
 CURVE_POLICY = "s3fifo"
@@ -81,7 +82,7 @@ class Auto(Policy):
         self,
         *,
         seed: int = 0,
-        half_life: float = 20.0,
+        half_life: float = 8.0,
         confidence: float = 2.0,
         least_gain: float = 0.005,
         tune_factor: float = 1.5,
@@ -126,7 +127,7 @@ class Auto(Policy):
         self._content_count = 0
         self._votes = 0  # above 0: the budget counts keys
         self._decided = False  # whether that is known, and what follows from it was done
-        self._sizes = [0, 0, 0]  # of sampled newcomers: number, sum, sum of squares
+        self._sizes = [0.0, 0.0, 0.0]  # of sampled newcomers: number, sum, sum of squares
         self._full = False
         self._last_victim = b""
         self._decay_at = 0.0
@@ -144,9 +145,8 @@ class Auto(Policy):
             record.cost = node.cost
             if record.size != size:
                 self._resized(record, size)
-        if not self._decided:
-            for power, _ in enumerate(self._sizes):
-                self._sizes[power] += size**power
+        for power, moment in enumerate(self._sizes):
+            self._sizes[power] = moment * REMEMBER + size**power
         record.holders += 1
         record.live = node
         return record
@@ -231,12 +231,16 @@ class Auto(Policy):
         evicted for a large one meanwhile costs a load.
         """
         self._decided = True
-        number, total, squares = self._sizes
-        if self._votes < 0 and number * squares > (1.0 + VARIED) * total * total:
+        if self._sized():
             for index, candidate in enumerate(self.candidates):
                 if candidate.policy == SIZED and index != self.leader:
                     self._lead(index)
                     return
+
+    def _sized(self) -> bool:
+        """Whether the budget counts bytes and sizes vary, so that size is worth looking at."""
+        number, total, squares = self._sizes
+        return self._votes < 0 and number * squares > (1.0 + VARIED) * total * total
 
     def _set_limits(self) -> None:
         if self._full:
@@ -401,9 +405,10 @@ class Auto(Policy):
         leader = self.leader
         only = panel.only
         ours = only[leader]
+        sized = self._sized()
         best, most = leader, self.least_gain * panel.misses[leader]
         for other, won in enumerate(ours):
-            if other != leader:
+            if other != leader and (sized or self.candidates[other].policy != SIZED):
                 lost = only[other][leader]
                 gain = won - lost
                 if gain > most and gain > self._doubt(other) * sqrt(won + lost):
