@@ -15,7 +15,8 @@ FIND_PYTHON := for name in python3.11 python3.12 python3.13 python3.14 python3 p
 	&& { command -v "$$name"; break; }; done
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format bench-hotpath bench-replay image-test clean
+.PHONY: help run demo test check format bench-hotpath bench-memory bench-policies bench-replay \
+	image-test clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | \
@@ -50,6 +51,12 @@ bench-hotpath: .venv/.installed-dev ## what a command costs, beside redis-server
 
 bench-replay: .venv/.installed-dev ## a recorded trace with and without prediction
 	@$(BIN)/python tests/bench/replay.py $(ARGS)
+
+bench-memory: .venv/.installed-dev ## what keys cost in memory, and whether maxmemory holds
+	@$(BIN)/python tests/bench/memory.py $(ARGS)
+
+bench-policies: .venv/.installed-dev ## eviction policies over real traces, against libCacheSim
+	@$(BIN)/python tests/bench/policies.py $(ARGS)
 
 image-test: .venv/.installed-dev ## build the container image, start it and ask it
 	@$(BIN)/python -m pytest -m image -s tests/image $(ARGS)
