@@ -45,6 +45,7 @@ class Greedy(Policy):
         self._nodes: list[Node] = []
         self._uses = 0
         self._said: OrderedDict[bytes, tuple[float, int]] = OrderedDict()  # probability, when
+        self._newcomer: Node | None = None  # until the next eviction
         self._mean_said = 0.0
         self._mean_rate = 0.0
         self._mean_cost = 0.0
@@ -66,6 +67,7 @@ class Greedy(Policy):
         node.where = 1
         node.state = [len(self._nodes), self._uses, 1]
         self._nodes.append(node)
+        self._newcomer = node
         self.count += 1
         self.total += node.size
         if node.cost > 0.0:
@@ -95,12 +97,12 @@ class Greedy(Policy):
         if not held:
             return None
         random = self._random
-        victim, least = nodes[0], float("inf")
-        newcomer = nodes[-1]
+        victim, least = nodes[0], float("inf")  # the first, should no other be drawn
+        newcomer, self._newcomer = self._newcomer, None
         for number in range(min(self.samples, held)):
             node = nodes[int(random() * held)] if held > self.samples else nodes[number]
-            # a newcomer's rate is 1 by definition; it is neither judged nor counted
-            if node is newcomer and held > 1:
+            # a newcomer's rate is 1 by definition: without a prediction it is not judged yet
+            if node is newcomer and held > 1 and node.key not in self._said:
                 continue
             weight = self._weight(node)
             if weight < least:
@@ -114,6 +116,8 @@ class Greedy(Policy):
             index = node.state[0]
             self._nodes[index] = last
             last.state[0] = index
+        if node is self._newcomer:
+            self._newcomer = None
         node.where = node.state = 0
         self.count -= 1
         self.total -= node.size
