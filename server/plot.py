@@ -20,7 +20,8 @@ from antecache.server.sweep import BELADY, Row
 MISSING = "--plot needs matplotlib: pip install 'antecache[plot]'"
 SUFFIXES = (".png", ".svg", ".pdf")
 ACROSS = 3  # panels beside each other
-OURS = ("tab:red", "tab:orange", "tab:purple", "tab:brown")
+OURS = "auto + "  # the server's own way
+OTHERS = ("tab:orange", "tab:purple", "tab:brown", "tab:pink")
 Curve = list[tuple[float, float]]
 
 
@@ -76,7 +77,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
 
 
 def _panel(panel: Any, trace: str, rows: Sequence[Row]) -> None:
-    ours = iter(OURS * len(rows))
+    others = iter(OTHERS * len(rows))
     for name, points in curves(rows).items():
         style: dict[str, Any] = {"label": name, "marker": "o", "markersize": 3}
         if name == "lru":
@@ -87,8 +88,10 @@ def _panel(panel: Any, trace: str, rows: Sequence[Row]) -> None:
             style |= {"color": "tab:green", "linewidth": 3, "alpha": 0.5, "zorder": 1}
         elif name == "auto":
             style |= {"color": "tab:blue"}
+        elif name.startswith(OURS):
+            style |= {"color": "tab:red", "linewidth": 2}
         elif " + " in name:
-            style |= {"color": next(ours)}
+            style |= {"color": next(others)}
         else:
             style |= {"color": "lightgray", "linewidth": 1, "marker": "", "zorder": 0}
         panel.plot([100 * share for share, _ in points], [ratio for _, ratio in points], **style)

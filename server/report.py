@@ -53,9 +53,7 @@ def _cells(row: Row, best: int | None) -> list[str]:
     predicted = setup.predictor != "none"
     return [
         row.trace,
-        f"{row.cache_frac:.3g}".rstrip("0").rstrip(".")
-        if row.cache_frac > 1
-        else f"{100 * row.cache_frac:.3g}%",
+        _percent(row.cache_frac),
         setup.policy,
         setup.predictor if predicted else "-",
         waits,
@@ -67,6 +65,10 @@ def _cells(row: Row, best: int | None) -> list[str]:
         _ratio(result.late / result.requests) if predicted else "-",
         _bytes(result.metadata_bytes),
     ]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g}%" if share < 1 else f"{100 * share:,.0f}%"
 
 
 def _ratio(value: float) -> str:
