@@ -368,9 +368,7 @@ class Dispatch:
         waited = database.waited if isinstance(database, Resumed) else ()
         must_load = self._store.must_load
         return [
-            key
-            for key in keys
-            if database.peek(key) is None and key not in waited and must_load(key)
+            key for key in keys if key not in waited and not database.holds(key) and must_load(key)
         ]
 
     def _park(

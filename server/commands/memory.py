@@ -36,8 +36,7 @@ def usage(client: ClientView, argv: Argv) -> int | None:
             raise ClientError(errors.SYNTAX)
         if integer(argv[at + 1]) < 0:
             raise ClientError(errors.SYNTAX)
-    entry = client.db.peek(argv[2])
-    return None if entry is None else entry.size
+    return client.db.cost(argv[2])
 
 
 @command("memory|stats", 2, summary="Returns details about memory usage.")

@@ -46,23 +46,22 @@ PAIRS = (1, -1, 2)
 )
 def get(client: ClientView, argv: Argv) -> bytes | None:
     """GET key."""
-    entry = client.db.read(argv[1])
-    if entry is None:
-        return None
-    value = entry.value
-    if type(value) is bytes:
+    value = client.db.value(argv[1])
+    if type(value) is bytes or value is None:
         return value
     if type(value) is Row:
-        return _json(client, entry, value)
+        return _json(client, argv[1], value)
     raise ClientError(WRONGTYPE)
 
 
-def _json(client: ClientView, entry: Entry, row: Row) -> bytes:
+def _json(client: ClientView, key: bytes, row: Row) -> bytes:
     """A row as GET shows it; the first time it is rendered, and charged for."""
     if row.rendered:
         return row.json()
     text = row.json()
-    client.db.recharge(entry)
+    entry = client.db.peek(key)
+    if entry is not None:
+        client.db.recharge(entry)
     return text
 
 
@@ -280,13 +279,12 @@ def getset(client: ClientView, argv: Argv) -> bytes | None:
 )
 def mget(client: ClientView, argv: Argv) -> list[bytes | None]:
     """MGET key [key ...]; a key of another type is nil."""
-    read = client.db.read
+    read = client.db.value
     found: list[bytes | None] = []
     for key in argv[1:]:
-        entry = read(key)
-        value = None if entry is None else entry.value
-        if type(value) is Row and entry is not None:
-            value = _json(client, entry, value)
+        value = read(key)
+        if type(value) is Row:
+            value = _json(client, key, value)
         found.append(value if type(value) is bytes else None)
     return found
 
@@ -305,7 +303,7 @@ def mset(client: ClientView, argv: Argv) -> bytes:
     """MSET key value [key value ...]."""
     if len(argv) % 2 == 0:
         raise ClientError(wrong_arity("mset"))
-    put = client.db.put
+    put = client.db.set_string
     for at in range(1, len(argv), 2):
         put(argv[at], argv[at + 1])
     return OK

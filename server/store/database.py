@@ -6,6 +6,11 @@ that a source owns and nobody has loaded yet. `modify` is for read-modify-write
 commands: it raises `Absent` too, so no partial row appears, and counts nothing.
 `peek` is for everything that must neither load nor leave a trace.
 
+A string that nothing may evict, that does not expire and that no source owns is
+held bare, without an `Entry`: a third less memory, and a cache line less to read.
+`value`, `holds` and `set_string` know of that; every other look-up makes an entry
+of it first.
+
 Writes are `put`, `delete`, `set_deadline` and, for a value changed in place,
 `grew`. All of them pass through `Store`, which keeps the budget, wakes WATCH and
 marks loads in flight as overtaken.
@@ -47,6 +52,8 @@ class Database:
         entry = self.dicts[hash(key) & self.mask].get(key)
         if entry is None:
             return self._missing(key)
+        if isinstance(entry, bytes):
+            entry = self._inflate(key, entry)
         expire_at = entry.expire_at
         if expire_at and expire_at <= store.now:
             store.expire(entry)
@@ -61,6 +68,15 @@ class Database:
         store.record(entry.key)
         return entry
 
+    def value(self, key: bytes) -> Any:
+        """As `read`, for a client that only wants the value: it, or None."""
+        held = self.dicts[hash(key) & self.mask].get(key)
+        if isinstance(held, bytes):
+            self.store.hits += 1
+            return held
+        entry = self.read(key)
+        return None if entry is None else entry.value
+
     def _missing(self, key: bytes) -> Entry | None:
         store = self.store
         if self.index == 0 and self.loads and store.must_load(key):
@@ -72,7 +88,7 @@ class Database:
     def modify(self, key: bytes) -> Entry | None:
         """The entry a command is about to change, or None; raises `Absent` as `read` does."""
         entry = self.dicts[hash(key) & self.mask].get(key)
-        if entry is not None and entry.expire_at:
+        if entry is not None and (isinstance(entry, bytes) or entry.expire_at):
             entry = self.peek(key)
         if entry is None:
             if self.index == 0 and self.loads and self.store.must_load(key):
@@ -86,10 +102,41 @@ class Database:
     def peek(self, key: bytes) -> Entry | None:
         """The live entry, or None; leaves no trace and loads nothing."""
         entry = self.dicts[hash(key) & self.mask].get(key)
+        if isinstance(entry, bytes):
+            return self._inflate(key, entry)
         if entry is not None and entry.expire_at and entry.expire_at <= self.store.now:
             self.store.expire(entry)
             return None
         return entry
+
+    def holds(self, key: bytes) -> bool:
+        """Whether `key` is there, as `peek` would find it."""
+        held = self.dicts[hash(key) & self.mask].get(key)
+        return isinstance(held, bytes) or (held is not None and self.peek(key) is not None)
+
+    def cost(self, key: bytes) -> int | None:
+        """Bytes charged for `key`; None when it is not there."""
+        held = self.dicts[hash(key) & self.mask].get(key)
+        if isinstance(held, bytes):
+            return size.of_bare(key, held)
+        entry = self.peek(key)
+        return None if entry is None else entry.size
+
+    def _inflate(self, key: bytes, value: bytes) -> Entry:
+        """Make an entry of a bare string."""
+        shard = self.shards[hash(key) & self.mask]
+        entry = Entry(key, value, size.of_string(key, value), shard)
+        del shard.data[key]  # so that entry and dictionary share one key object
+        shard.data[key] = entry
+        self.store.used += entry.size - size.of_bare(key, value)
+        return entry
+
+    def inflate_all(self) -> None:
+        """Make an entry of every bare string, for a policy that may evict them."""
+        for shard in self.shards:
+            for key, held in list(shard.data.items()):
+                if isinstance(held, bytes):
+                    self._inflate(key, held)
 
     # -- changes ------------------------------------------------------------
 
@@ -116,6 +163,8 @@ class Database:
             plain = type(value) is bytes
             cost = size.of_string(key, value) if plain else size.of_entry(key, value)
         entry = shard.data.get(key)
+        if isinstance(entry, bytes):
+            entry = self._inflate(key, entry)
         if entry is None:
             entry = Entry(key, value, cost, shard)
             entry.origin = origin if origin is not None else store.origin_of(key, self.index)
@@ -138,17 +187,33 @@ class Database:
 
     def set_string(self, key: bytes, value: bytes) -> None:
         """`put(key, value)` for strings: the path of a plain SET, with little on it."""
-        entry = self.dicts[hash(key) & self.mask].get(key)
+        data = self.dicts[hash(key) & self.mask]
+        held = data.get(key)
         store = self.store
-        if entry is None or entry.expire_at or entry.where < 0 or store.observed:
+        if store.observed:
             self.put(key, value)
             return
-        old = entry.value
+        if isinstance(held, bytes):
+            data[key] = value
+            store.used += len(value) - len(held)
+            store.dirty += 1
+            return
+        if held is None:
+            if store.bare and store.origin_of(key, self.index) is None:
+                data[key] = value
+                store.added_bare(key, value)
+            else:
+                self.put(key, value)
+            return
+        if held.expire_at or held.where < 0:
+            self.put(key, value)
+            return
+        old = held.value
         if type(old) is not bytes or len(old) != len(value):
-            store.resized(entry, size.of_string(key, value))
-        entry.value = value
-        if entry.where:
-            store.touch(entry)
+            store.resized(held, size.of_string(key, value))
+        held.value = value
+        if held.where:
+            store.touch(held)
         store.dirty += 1
 
     def delete(self, key: bytes) -> bool:
@@ -202,10 +267,14 @@ class Database:
         """Remove every key; returns how many there were."""
         removed = 0
         for shard in self.shards:
-            for entry in list(shard.data.values()):
-                self.store.remove(entry)
+            for key, held in list(shard.data.items()):
+                if isinstance(held, bytes):
+                    del shard.data[key]
+                    self.store.removed_bare(key, held)
+                else:
+                    self.store.remove(held)
                 if self.store.observed:
-                    self.store.signal(self.index, entry.key)
+                    self.store.signal(self.index, key)
                 removed += 1
         if self.index == 0:
             self.store.forget_all()
@@ -235,8 +304,8 @@ class Database:
         """Every live key, in no order; do not change the database meanwhile."""
         now = self.store.now
         for data in self.dicts:
-            for key, entry in data.items():
-                if not entry.expire_at or entry.expire_at > now:
+            for key, held in data.items():
+                if isinstance(held, bytes) or not held.expire_at or held.expire_at > now:
                     yield key
 
     def scan(self, cursor: int, count: int) -> tuple[int, list[bytes]]:
@@ -271,14 +340,14 @@ class Database:
             for data in self.dicts:
                 if at < len(data):
                     key = _nth(data, at)
-                    if self.peek(key) is not None:
+                    if self.holds(key):
                         return key
                     break
                 at -= len(data)
         return next(self.keys(), None)
 
     def _live(self, keys: list[bytes]) -> list[bytes]:
-        return [key for key in keys if self.peek(key) is not None]
+        return [key for key in keys if self.holds(key)]
 
 
 class Resumed(Database):
@@ -313,6 +382,13 @@ class Resumed(Database):
         """As `Database.read`, but silent about a key that was waited for."""
         return self._waited_for(key) if key in self.waited else super().read(key)
 
+    def value(self, key: bytes) -> Any:
+        """As `Database.value`, but silent about a key that was waited for."""
+        if key not in self.waited:
+            return super().value(key)
+        entry = self._waited_for(key)
+        return None if entry is None else entry.value
+
     def modify(self, key: bytes) -> Entry | None:
         """As `Database.modify`, but silent about a key that was waited for."""
         return self._waited_for(key) if key in self.waited else super().modify(key)
@@ -324,7 +400,7 @@ class Resumed(Database):
         return entry
 
 
-def _nth(data: dict[bytes, Entry], at: int) -> bytes:
+def _nth(data: dict[bytes, Entry | bytes], at: int) -> bytes:
     from itertools import islice
 
     return next(islice(data, at, None))

@@ -12,13 +12,17 @@ from antecache.server.store.entry import Entry
 
 
 class Shard:
-    """Entries by key, and the expiring ones by the second they are due."""
+    """What is held by key, and the expiring entries by the second they are due.
+
+    A value of `data` is an entry or a bare string: a string that nothing may evict,
+    that does not expire and that no source owns needs none of what an entry adds.
+    """
 
     __slots__ = ("data", "db", "deadlines", "due", "expiring", "scan_index", "wheel")
 
     def __init__(self, db: int, now: int) -> None:
         self.db = db
-        self.data: dict[bytes, Entry] = {}
+        self.data: dict[bytes, Entry | bytes] = {}
         self.wheel: dict[int, set[Entry]] = {}
         self.expiring = 0  # entries with a deadline
         self.deadlines = 0  # sum of their deadlines in ms, for INFO's avg_ttl

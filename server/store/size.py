@@ -27,6 +27,7 @@ DEADLINE = 80  # the number, and a slot in the expiry index
 _SHARED = tuple(range(0, 65_536 + 16, 16))
 
 
+_BARE = SLOT + 2 * BYTES + 16
 _STRING = OVERHEAD + 2 * BYTES + 16 + 15  # the last for rounding up
 
 
@@ -39,6 +40,11 @@ def of_string(key: bytes, value: bytes) -> int:
     """Bytes charged for a string entry."""
     total = _STRING + len(key) + len(value)
     return _SHARED[total >> 4] if total < 65_536 else total & ~15
+
+
+def of_bare(key: bytes, value: bytes) -> int:
+    """Bytes charged for a string that is kept without an entry."""
+    return _BARE + len(key) + len(value)
 
 
 def of_field(name: bytes, value: bytes) -> int:

@@ -17,11 +17,12 @@ import random
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from antecache.policies.base import Policy
 from antecache.server.backing.base import Source
+from antecache.server.store import size
 from antecache.server.store.database import Database
 from antecache.server.store.entry import Entry, Evidence, Origin
 from antecache.server.store.probation import Probation
@@ -45,6 +46,7 @@ class Store:
     __slots__ = (
         "_origins",
         "attic",
+        "bare",
         "count",
         "databases",
         "dirty",
@@ -112,16 +114,28 @@ class Store:
 
     def use(self, policy: Policy, scope: str) -> None:
         """Change the eviction policy; entries stay, in the old policy's order."""
-        for node in list(self.policy.nodes()):
+        held = list(self.policy.nodes())
+        for node in held:
             self.policy.remove(node)
         self.policy, self.scope = policy, scope
         self.touch = policy.hit
-        if policy.evicts:
+        # A bare string belongs to no source and has no deadline: only `allkeys` may evict it.
+        self.bare = scope != "allkeys" or not policy.evicts
+        if not self.bare:
             for database in self.databases:
-                for data in database.dicts:
-                    for entry in data.values():
-                        if entry.where == 0 and self.evictable(entry):
-                            policy.insert(entry)
+                database.inflate_all()
+        if policy.evicts:
+            for entry in (*held, *self._entries()):
+                assert isinstance(entry, Entry)
+                if entry.where == 0 and self.evictable(entry):
+                    policy.insert(entry)
+
+    def _entries(self) -> Iterator[Entry]:
+        for database in self.databases:
+            for data in database.dicts:
+                for held in data.values():
+                    if not isinstance(held, bytes):
+                        yield held
 
     # -- sources ------------------------------------------------------------
 
@@ -189,6 +203,17 @@ class Store:
             self.policy.insert(entry)
         if self.negative:
             self.negative.pop(entry.key, None)
+
+    def added_bare(self, key: bytes, value: bytes) -> None:
+        """A new string is held without an entry."""
+        self.count += 1
+        self.used += size.of_bare(key, value)
+        self.dirty += 1
+
+    def removed_bare(self, key: bytes, value: bytes) -> None:
+        """A string that was held without an entry is gone."""
+        self.count -= 1
+        self.used -= size.of_bare(key, value)
 
     def overwritten(self, entry: Entry, cost: int) -> None:
         """An entry has a new value of `cost` bytes; a use, as far as eviction goes."""
@@ -327,9 +352,11 @@ class Store:
         one.dicts, two.dicts = two.dicts, one.dicts
         entries: list[Entry] = []
         for database in (one, two):
+            if self.owner is not None or self.observed:
+                database.inflate_all()
             for shard in database.shards:
                 shard.db = database.index
-                entries += shard.data.values()
+                entries += [held for held in shard.data.values() if not isinstance(held, bytes)]
         if self.owner is not None and 0 in (first, second):
             for entry in entries:
                 self._moved(entry)
@@ -399,9 +426,17 @@ class Store:
 
     def check(self) -> None:
         """Recount everything; raises AssertionError when the books are wrong."""
-        entries = [e for db in self.databases for data in db.dicts for e in data.values()]
-        assert self.count == len(entries), f"count {self.count}, found {len(entries)}"
-        used = sum(entry.size for entry in entries)
+        entries = list(self._entries())
+        bare = [
+            (key, held)
+            for db in self.databases
+            for data in db.dicts
+            for key, held in data.items()
+            if isinstance(held, bytes)
+        ]
+        count = len(entries) + len(bare)
+        assert self.count == count, f"count {self.count}, found {count}"
+        used = sum(e.size for e in entries) + sum(size.of_bare(*pair) for pair in bare)
         assert self.used == used, f"used {self.used}, found {used}"
         held = {id(node) for node in self.policy.nodes()}
         waiting = {id(node) for node in self.probation.queue}
@@ -411,7 +446,7 @@ class Store:
         assert len(held) + len(waiting) <= len(entries)
         for database in self.databases:
             for shard in database.shards:
-                volatile = [e for e in shard.data.values() if e.expire_at]
+                volatile = [e for e in entries if e.shard is shard and e.expire_at]
                 assert shard.expiring == len(volatile)
                 assert shard.deadlines == sum(e.expire_at for e in volatile)
                 assert sum(map(len, shard.wheel.values())) == len(volatile)

@@ -62,7 +62,7 @@ def check_sizes(store: Any) -> None:
     """What is charged for a key is what a recount of its value says, but for rounding."""
     store.check()
     for database in store.databases:
-        for key in database.keys():  # noqa: SIM118
+        for key in list(database.keys()):  # a look may make an entry of a bare string
             entry = database.peek(key)
             kind = type(entry.value) is bytes
             cost = (size.of_string if kind else size.of_entry)(key, entry.value)

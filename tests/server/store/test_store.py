@@ -184,10 +184,61 @@ def test_scan_returns_every_key_that_stays_while_others_come_and_go() -> None:
     assert stays <= found
 
 
+def test_a_string_nothing_may_evict_is_held_bare_until_something_needs_more() -> None:
+    store = make()
+    db = store.databases[0]
+    for number in range(100):
+        db.set_string(b"k%d" % number, b"x" * 100)
+    db.set_string(b"row:1", b"mine")
+    bare = {key for data in db.dicts for key, held in data.items() if isinstance(held, bytes)}
+    assert bare == {b"k%d" % number for number in range(100)}, "row:1 could be loaded again"
+    store.check()
+    before = store.used
+    assert db.value(b"k1") == b"x" * 100 and store.hits == 1
+    assert db.holds(b"k1") and not db.holds(b"absent")
+    db.set_string(b"k1", b"y" * 50)
+    assert db.value(b"k1") == b"y" * 50 and store.used == before - 50
+    assert len(db) == 101 and set(db.keys()) == {*bare, b"row:1"}
+    entry = db.read(b"k2")
+    assert entry is not None and store.used > before
+    db.set_deadline(entry, store.now + 10)
+    store.check()
+    store.now += 10
+    assert db.value(b"k2") is None and not db.holds(b"k2")
+    db.delete(b"k3")
+    store.check()
+
+
+def test_a_policy_that_may_evict_everything_gets_bare_strings_too() -> None:
+    store = make(maxkeys=10)
+    for number in range(30):
+        store.databases[0].set_string(b"k%d" % number, b"x")
+    assert not store.enforce()
+    store.use(registry.find("lru")(), "allkeys")
+    assert store.enforce() and store.count == 10
+    store.databases[0].set_string(b"new", b"x")
+    assert store.enforce() and store.count == 10
+    store.check()
+
+
+def test_a_change_of_policy_keeps_the_order_of_eviction() -> None:
+    store = make("lru", "allkeys")
+    db = store.databases[0]
+    for number in range(10):
+        db.put(b"k%d" % number, b"x")
+    for number in (3, 1, 4):
+        db.read(b"k%d" % number)
+    store.use(registry.find("lru")(), "allkeys")
+    store.limit = 3
+    assert store.enforce()
+    assert set(db.keys()) == {b"k3", b"k1", b"k4"}
+
+
 KEYS = st.sampled_from([b"row:1", b"row:2", b"row:3", b"a", b"b", b"c"])
 OPERATIONS = st.lists(
     st.one_of(
         st.tuples(st.just("put"), KEYS, st.integers(0, 3), st.booleans()),
+        st.tuples(st.just("set"), KEYS, st.integers(0, 3), st.booleans()),
         st.tuples(st.just("load"), KEYS, st.integers(0, 3), st.booleans()),
         st.tuples(st.just("read"), KEYS, st.just(0), st.booleans()),
         st.tuples(st.just("delete"), KEYS, st.just(0), st.booleans()),
@@ -210,6 +261,9 @@ def test_books_are_right_after_any_sequence(operations: list[Any], scope: str) -
     for verb, key, number, flag in operations:
         if verb == "put":
             db.put(key, b"x" * number * 40, store.now + 10 if flag else 0)
+        elif verb == "set":
+            db.set_string(key, b"z" * number)
+            assert db.value(key) == b"z" * number
         elif verb == "load":
             if key.startswith(b"row") and db.peek(key) is None:
                 load(store, key, b"y" * number, evidence=flag)
