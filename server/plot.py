@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -56,9 +57,8 @@ def curves(rows: Sequence[Row]) -> dict[str, Curve]:
 
 def draw(rows: Sequence[Row], path: Path) -> None:
     """Draw to `path`. Raises OSError; ImportError without matplotlib."""
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
+    rc_context = import_module("matplotlib").rc_context
+    figure_of = import_module("matplotlib.figure").Figure
     by_trace: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_trace[row.trace].append(row)
@@ -66,7 +66,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     down = -(-len(by_trace) // across)
     # the same rows give the same file
     with rc_context({"svg.hashsalt": "antecache"}):
-        figure = Figure(figsize=(5.2 * across, 3.9 * down), layout="constrained")
+        figure = figure_of(figsize=(5.2 * across, 3.9 * down), layout="constrained")
         panels = figure.subplots(down, across, squeeze=False).flat
         for panel, (trace, of_trace) in zip(panels, by_trace.items(), strict=False):
             _panel(panel, trace, of_trace)
