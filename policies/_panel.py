@@ -1,28 +1,36 @@
 """Ghost caches side by side: what would have been missed under other policies.
 
-A panel runs several policies over the same accesses of a sample of keys. Its
+A panel runs several policies over the accesses to a sample of the keys. Its
 nodes have no values; each *record* holds one shadow per policy for one key. For
 every pair of policies it counts, with decay, the accesses that the one missed
 and the other did not. A pair's counts say more than two miss ratios: what both
 miss or both hit cancels out.
 
-What it does not do: choose the sample or the capacity, or act on the counts.
+The sample is spatial (Waldspurger et al., 'SHARDS', FAST 2015): a key is in it
+when the bits of `mask` are 0 in a stable hash of it, and a ghost cache gets the
+sample's share of the capacity. As the cache grows the sample is thinned, a few
+records at an access, so that nothing stalls.
+
+What it does not do: know the capacity, or act on the counts.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from zlib import crc32
 
+from antecache.policies._capacity import Capacity
 from antecache.policies.base import Node, Policy
 
-RECORD_BYTES = 72 + 56 + 90  # the record, its list's header, its place in a dictionary
+RECORD_BYTES = 80 + 56 + 100  # the record, its list's header, its place in a dictionary
 SHADOW_BYTES = 8 + 112
 EVICT_AT_ONCE = 4  # victims of one ghost at one access; spreads the work when a budget falls
+LEAVE_AT_ONCE = 8  # records that leave a thinned sample at one access
 
 
 class Record:
-    """One sampled key: its shadows, and the resident nodes that bear it.
+    """One sampled key: its shadows, and a resident node that bears it.
 
     holders  ghost caches and resident nodes that have the key; at 0 the record goes
     """
@@ -56,30 +64,65 @@ class Shadow(Node):
 class Panel:
     """Policies run as ghost caches.
 
-    scales    capacity of each, relative to the one that is asked of all
-    half_life accesses after which an observation counts half
+    scales    capacity of each, relative to the store's
+    mask      2^k - 1: one key of 2^k is in the sample
+    accesses  seen, with decay
+    misses    of each policy, with decay
+    only      only[i][j]: accesses that i missed and j did not, with decay
+    watched   index of the ghost cache whose victims are noted in `left`; -1 for none
     """
 
-    def __init__(self, policies: Sequence[Policy], scales: Sequence[float]) -> None:
+    def __init__(self, policies: Sequence[Policy], scales: Sequence[float], mask: int) -> None:
         self.policies = list(policies)
         self.scales = list(scales)
+        self.mask = mask
         self.records: dict[bytes, Record] = {}
-        self.watched = -1  # index of the ghost cache whose victims go to `left`
-        self.left: deque[Record] = deque()
         count = len(self.policies)
         self.accesses = 0.0
         self.misses = [0.0] * count
-        #: only[i][j]: accesses that i missed and j did not
         self.only = [[0.0] * count for _ in range(count)]
-        self._capacity = float("inf")
+        self.watched = -1
+        self.left: deque[Record] = deque()
         self._by_count = False
         self._limits = [float("inf")] * count
+        self._leaving: list[Record] = []
 
-    def limit(self, capacity: float, *, by_count: bool) -> None:
-        """Set what a ghost cache of scale 1 may hold: a sum of sizes, or a number of keys."""
-        self._capacity = capacity
-        self._by_count = by_count
-        self._limits = [capacity * scale for scale in self.scales]
+    # -- the sample ---------------------------------------------------------
+
+    def covers(self, key: bytes) -> bool:
+        """Whether `key` is in the sample."""
+        return not self.mask or not crc32(key) & self.mask
+
+    def record(self, key: bytes, size: int, cost: float) -> Record:
+        """The record of a sampled key, made if need be."""
+        record = self.records.get(key)
+        if record is None:
+            record = self.records[key] = Record(key, size, cost, len(self.policies))
+        else:
+            record.cost = cost
+            if record.size != size:
+                self.resize(record, size)
+        return record
+
+    def thin(self) -> None:
+        """Keep every other key of the sample; the rest leaves bit by bit."""
+        self.mask = 2 * self.mask + 1
+        self._leaving += [r for r in self.records.values() if not self.covers(r.key)]
+
+    def _settle(self) -> None:
+        for _ in range(min(LEAVE_AT_ONCE, len(self._leaving))):
+            record = self._leaving.pop()
+            if self.records.pop(record.key, None) is record:
+                self.forget(record)
+
+    # -- accesses -----------------------------------------------------------
+
+    def limit(self, capacity: Capacity) -> None:
+        """Set what the ghost caches may hold."""
+        if capacity.full:
+            self._by_count = capacity.by_count
+            amount = capacity.amount / (self.mask + 1)
+            self._limits = [amount * scale for scale in self.scales]
 
     def access(self, record: Record) -> None:
         """The key of `record` was asked for."""
@@ -94,6 +137,8 @@ class Panel:
                 missed.append(index)
         if missed:
             self._missed(record, missed)
+        if self._leaving:
+            self._settle()
 
     def _missed(self, record: Record, missed: list[int]) -> None:
         policies, shadows = self.policies, record.shadows
@@ -112,12 +157,10 @@ class Panel:
             policies[index].insert(shadow)
             record.holders += 1
             self._trim(index)
-        record.holders -= 1
-        if not record.holders:
-            self.drop(record)
+        self.let_go(record)
 
     def trim(self) -> None:
-        """Bring every ghost cache nearer to its limit."""
+        """Bring every ghost cache nearer to its limit, the watched one to it."""
         for index in range(len(self.policies)):
             self._trim(index)
 
@@ -131,28 +174,24 @@ class Panel:
             if victim is None:
                 return
             assert isinstance(victim, Shadow)
-            record = victim.record
-            record.holders -= 1
             if index == self.watched:
-                self.left.append(record)
-            if not record.holders:
-                self.drop(record)
+                self.left.append(victim.record)
+            self.let_go(victim.record)
 
-    def drop(self, record: Record) -> None:
-        """A record that nobody holds goes."""
-        if self.records.get(record.key) is record:
+    def let_go(self, record: Record) -> None:
+        """One holder less; a record that nobody holds goes."""
+        record.holders -= 1
+        if not record.holders and self.records.get(record.key) is record:
             del self.records[record.key]
 
     def forget(self, record: Record) -> None:
-        """Take the key out of every ghost cache: it was deleted or left the sample."""
+        """Take the key out of every ghost cache: it was deleted, or left the sample."""
         for index, shadow in enumerate(record.shadows):
             if shadow.where:
                 self.policies[index].remove(shadow)
-                record.holders -= 1
                 if index == self.watched:
                     self.left.append(record)
-        if not record.holders:
-            self.drop(record)
+                self.let_go(record)
 
     def resize(self, record: Record, size: int) -> None:
         """The key's value takes `size` bytes from now on."""
@@ -168,11 +207,15 @@ class Panel:
         self.misses = [count * factor for count in self.misses]
         self.only = [[count * factor for count in row] for row in self.only]
 
+    def ratio(self, index: int) -> float:
+        """Estimated miss ratio of a policy over the recent accesses."""
+        return self.misses[index] / self.accesses if self.accesses else 0.0
+
     @property
     def nbytes(self) -> int:
         """Bytes of records, shadows and the policies' own metadata."""
         records = len(self.records) * (RECORD_BYTES + SHADOW_BYTES * len(self.policies))
-        return records + sum(policy.metadata_bytes for policy in self.policies)
+        return records + 8 * len(self.left) + sum(policy.metadata_bytes for policy in self.policies)
 
     def check(self) -> None:
         """Recount; raises AssertionError when records and ghost caches disagree."""
@@ -180,11 +223,10 @@ class Panel:
         for policy in self.policies:
             policy.check()
             held += policy.count
-        shadows = live = 0
+        shadows = 0
         for key, record in self.records.items():
             assert record.key == key, "a record is under another key"
             here = sum(1 for shadow in record.shadows if shadow.where)
+            assert record.holders >= max(1, here), "a record that nobody holds"
             shadows += here
-            live += record.holders - here
-            assert record.holders > 0 and record.holders >= here, "a record nobody holds"
         assert shadows == held, f"ghost caches hold {held} nodes, records know of {shadows}"
