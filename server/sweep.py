@@ -50,11 +50,11 @@ class Size(NamedTuple):
 
 
 def parse_size(text: str, unit: str) -> Size:
-    """`5%`, `1000` (keys or bytes) or `10mb`; raises ValueError with the reason."""
+    """`5%` or `0.05`, `1000` (keys or bytes) or `10mb`; raises ValueError with the reason."""
     word = text.strip()
-    if word.endswith("%"):
+    if "." in word or word.endswith("%"):
         try:
-            share = float(word[:-1]) / 100
+            share = float(word.removesuffix("%")) / (100 if word.endswith("%") else 1)
         except ValueError:
             share = 0.0
         if not 0 < share <= 1:

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 
 from antecache.policies import registry
 from antecache.server.belady import next_uses, optimum
+from antecache.server.ledger import BOOK_BYTES
 from antecache.server.replay import Replay, Result, Setup
 from antecache.server.traces import Trace, blocks_of, read_trace
 
@@ -304,6 +305,7 @@ def test_a_total_is_never_exceeded(policy: str, predictor: str) -> None:
         largest, log = max(largest, taken), max(log, replay.metadata_bytes)
     assert largest > 0.9 * setup.capacity  # and it is used
     assert log > 0 or policy == "lru"
+    assert replay.ledger.nbytes <= 0.05 * setup.memory_share * setup.capacity + 2 * BOOK_BYTES
     replay.store.check()
     result = replay.finish()
     assert result.metadata_bytes == replay.metadata_bytes

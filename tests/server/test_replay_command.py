@@ -187,6 +187,7 @@ def test_a_missing_matplotlib_is_said_before_anything_runs(
     [
         (("--size", "0%"), "--size: '0%' is not a share between 0% and 100%"),
         (("--size", "101%"), "--size: '101%' is not a share between 0% and 100%"),
+        (("--size", "1.5"), "--size: '1.5' is not a share between 0% and 100%"),
         (("--size", "10mb"), "--size: '10mb' is neither a share such as 5% nor a number of keys"),
         (("--size", "0"), "--size: a cache of 0 holds nothing"),
         (
@@ -254,6 +255,7 @@ def test_interrupted(trace: Path, tmp_path: Path) -> None:
         ("5%", "keys", Size(0.05, 0)),
         (" 0.1% ", "total", Size(0.001, 0)),
         ("100%", "bytes", Size(1.0, 0)),
+        ("0.05", "keys", Size(0.05, 0)),
         ("2679", "keys", Size(0.0, 2679)),
         ("10mb", "bytes", Size(0.0, 10 << 20)),
         ("10M", "total", Size(0.0, 10_000_000)),
