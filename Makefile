@@ -15,8 +15,8 @@ FIND_PYTHON := for name in python3.11 python3.12 python3.13 python3.14 python3 p
 	&& { command -v "$$name"; break; }; done
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format bench-hotpath bench-memory bench-policies bench-replay \
-	image-test clean
+.PHONY: help run demo test check format bench-hotpath bench-memory bench-policies bench-replay
+.PHONY: image-test clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | \
