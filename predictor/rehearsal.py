@@ -19,13 +19,11 @@ from collections.abc import Iterable
 from typing import Final
 
 from antecache.predictor.base import Predictor
+from antecache.predictor.budget import RowBudget
 from antecache.predictor.calibrate import Calibrator
 
-#: most prefetches a miss; the threshold's bounds; events between two looks at it; decay
+#: most prefetches a miss
 _MOST: Final = 16
-_LOWEST, _HIGHEST = 0.2, 0.95
-_UPDATE: Final = 200
-_DECAY: Final = 0.9995
 
 
 def next_fit(accesses: int) -> int:
@@ -52,7 +50,6 @@ class Rehearsal:
         self.predictor = predictor
         self.calibrator = calibrator
         self.capacity = max(1, capacity)
-        self.row_budget = row_budget
         self.accesses = 0
         self.misses = 0
         self.rows = 0
@@ -60,9 +57,7 @@ class Rehearsal:
         self._cache: dict[bytes, None] = {}  # oldest first
         self._probation: dict[bytes, None] = {}
         self._share = max(1, self.capacity // 10)
-        self._theta = 0.5
-        self._recent_rows = self._recent_events = 0.0
-        self._events = 0
+        self._budget = RowBudget(row_budget)
         self._next_fit = 250
 
     def feed(self, keys: Iterable[bytes]) -> None:
@@ -79,7 +74,7 @@ class Rehearsal:
                 del probation[key]
                 self.used += 1
                 self.predictor.observe(key, demand=False)
-                self._event()
+                self._budget.event()
             else:
                 self.misses += 1
                 self._miss(key)
@@ -101,7 +96,7 @@ class Rehearsal:
         self._next_fit = next_fit(self.calibrator.accesses)
 
     def _miss(self, key: bytes) -> None:
-        cache, probation, theta = self._cache, self._probation, self._theta
+        cache, probation, theta = self._cache, self._probation, self._budget.theta
         trial = self.calibrator.trial
         room = min(_MOST, max(1, self._share // 2))
         for candidate in self.predictor.candidates(key):
@@ -113,16 +108,8 @@ class Rehearsal:
                 room -= 1
                 probation[follower] = None
                 self.rows += 1
-                self._recent_rows += 1
+                self._budget.row()
         self.rows += 1
-        self._recent_rows += 1
+        self._budget.row()
         self.predictor.observe(key, demand=True)
-        self._event()
-
-    def _event(self) -> None:
-        self._recent_events = self._recent_events * _DECAY + 1
-        self._recent_rows *= _DECAY
-        self._events += 1
-        if self._events % _UPDATE == 0:
-            excess = self._recent_rows / self._recent_events - (1 + self.row_budget)
-            self._theta = min(_HIGHEST, max(_LOWEST, 0.5 + 4 * excess))
+        self._budget.event()

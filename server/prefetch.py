@@ -8,8 +8,8 @@ costs a statement of its own, must reach half as much again.
 
 The threshold keeps the extra rows within `row_budget`: it rises as the decayed
 rows read exceed (1 + budget) times the events (demand misses and first uses of
-prefetched keys, which without prediction would have been misses). Constants are
-`miss-log.md`'s recommended design, sections 4 and 5.
+prefetched keys, which without prediction would have been misses); see
+`predictor/budget.py`.
 
 It does not decide when to learn (the trainer) and keeps no books (the ledger).
 """
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from antecache.predictor.base import Candidate, Predictor
+from antecache.predictor.budget import HIGHEST, RowBudget
 from antecache.predictor.plan import Plan
 from antecache.server.accesslog import AccessLog
 from antecache.server.backing.base import Source
@@ -28,9 +29,6 @@ from antecache.server.ledger import Ledger
 from antecache.server.store import Entry, Evidence, Store
 
 MOST = 16  # prefetches a miss
-UPDATE = 200  # events between two looks at the budget
-DECAY = 0.9995  # of the budget's counts, an event
-LOWEST, HIGHEST = 0.2, 0.95  # the threshold's bounds
 ELSEWHERE = 1.5  # a candidate in another table must be this much likelier
 
 Planned = tuple[bytes, Source, Evidence]
@@ -77,12 +75,9 @@ class Prefetcher:
         self.ledger = ledger
         self._loader = loader
         self._access = access
-        self.row_budget = row_budget
         self.enabled = enabled
-        self.theta = 0.5
         self.plan: Plan | None = None
-        self._rows = self._events = 0.0
-        self._count = 0
+        self.budget = RowBudget(row_budget)
 
     # -- the loader's questions ---------------------------------------------
 
@@ -97,8 +92,8 @@ class Prefetcher:
             if source is not None and source.options.prefetch:
                 planned += self._consider(key, source, {k for k, _, _ in planned})
             self.predictor.observe(key, demand=True)
-            self._event()
-            self._rows += 1
+            self.budget.event()
+            self.budget.row()
         return planned
 
     def _consider(self, key: bytes, source: Source, taken: set[bytes]) -> Iterable[Planned]:
@@ -122,7 +117,7 @@ class Prefetcher:
                 candidate.why,
             )
             self.ledger.issue(evidence)
-            self._rows += 1
+            self.budget.row()
             yield candidate.key, owner, evidence
 
     def decide(
@@ -136,7 +131,7 @@ class Prefetcher:
         peek = self._store.databases[0].peek
         for candidate in self.predictor.candidates(key):
             owner = self._owner(candidate.key)
-            theta = self.theta if owner is source else self.theta * ELSEWHERE
+            theta = self.budget.theta if owner is source else self.budget.theta * ELSEWHERE
             if owner is None:
                 reason = "no source owns it"
             elif not owner.options.prefetch:
@@ -164,7 +159,7 @@ class Prefetcher:
         """A prefetch on its way was asked for."""
         self.ledger.close(key, evidence, "late", self._store.now)
         self.predictor.observe(key, demand=False)
-        self._event()
+        self.budget.event()
 
     def dropped(self, key: bytes, evidence: Evidence) -> None:
         """A prefetch came to nothing."""
@@ -177,7 +172,7 @@ class Prefetcher:
         self._access.first_use(entry, evidence)
         self.ledger.close(entry.key, evidence, "useful", self._store.now)
         self.predictor.observe(entry.key, demand=False)
-        self._event()
+        self.budget.event()
 
     def unused(self, entry: Entry, evidence: Evidence) -> None:
         """A prefetched entry left before anybody used it."""
@@ -203,11 +198,3 @@ class Prefetcher:
         """A new Plan was published."""
         self.predictor.adopt(plan)
         self.plan = plan
-
-    def _event(self) -> None:
-        self._events = self._events * DECAY + 1
-        self._rows *= DECAY
-        self._count += 1
-        if self._count % UPDATE == 0:
-            excess = self._rows / self._events - (1 + self.row_budget)
-            self.theta = min(HIGHEST, max(LOWEST, 0.5 + 4 * excess))

@@ -46,8 +46,8 @@ def status(client: Any, argv: Argv) -> dict[str, Any]:
         "predictor": prefetcher.predictor.name,
         "memory-bytes": prefetcher.predictor.nbytes,
         "memory-budget-bytes": prefetcher.predictor.budget_bytes,
-        "threshold": _rounded(prefetcher.theta),
-        "row-budget": _rounded(prefetcher.row_budget),
+        "threshold": _rounded(prefetcher.budget.theta),
+        "row-budget": _rounded(prefetcher.budget.share),
         "plan-version": plan.version if plan else 0,
         "plan-age-seconds": _rounded(time.time() - plan.created) if plan else -1,
         "plan-trained-on": plan.trained_on if plan else 0,
@@ -145,7 +145,7 @@ def explain(client: Any, argv: Argv) -> dict[str, Any]:
                     "because": {name: _rounded(value) for name, value in candidate.why},
                 }
             )
-    answer["threshold"] = _rounded(server.prefetcher.theta)
+    answer["threshold"] = _rounded(server.prefetcher.budget.theta)
     return answer
 
 

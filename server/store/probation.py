@@ -3,7 +3,7 @@
 A first-in-first-out queue with a share of the store of its own. The share sizes
 itself: a miss on a key that recently left probation unused says the queue is too
 short, a miss on one that recently left the policy says it is too long
-(`miss-log.md`'s rule: start at a tenth of the entries, steps of max(1/4 entry,
+(the rule: start at a tenth of the entries, steps of max(1/4 entry,
 1/400), between 1/20 and 9/10). Beyond its share probation evicts only itself, so
 wrong predictions cannot push out what was really asked for.
 """
