@@ -172,7 +172,7 @@ def demo(
     ] = None,
     seconds: Annotated[float, typer.Option(help="How long to watch; Ctrl-C ends it too.")] = 60.0,
     seed: Annotated[int, typer.Option(help="Another seed brings other visitors.")] = 1,
-    maxkeys: Annotated[int, typer.Option(help="Keys that each server holds.")] = 1500,
+    maxkeys: Annotated[int, typer.Option(help="Keys that each server holds.")] = 1000,
 ) -> None:
     """Watch the sample shop behind two servers, one that predicts and one that does not."""
     from antecache.server.demo import DemoError, run

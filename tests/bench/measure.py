@@ -43,7 +43,7 @@ def children(pid: int) -> list[int]:
 
 @contextlib.contextmanager
 def one_core(pid: int) -> Iterator[None]:
-    """Keep this process and a server on one CPU, and the server's children (trainer) off it.
+    """Keep this process and a server on one CPU; the server's children (trainer) go where they may.
 
     One client that waits for each reply never needs two. When the scheduler gives it two, each
     message wakes an idle one, which in a virtual machine may take longer than the request
@@ -57,9 +57,6 @@ def one_core(pid: int) -> Iterator[None]:
     shared = {min(usual)}
     for thread in Path(f"/proc/{pid}/task").iterdir():
         os.sched_setaffinity(int(thread.name), shared)
-    for child in children(pid):
-        for thread in Path(f"/proc/{child}/task").iterdir():
-            os.sched_setaffinity(int(thread.name), usual - shared)
     os.sched_setaffinity(0, shared)
     try:
         yield

@@ -11,7 +11,6 @@ import random
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +46,9 @@ class Reader:
         self.content = content
         self.asked: list[str] = []
 
-    def __call__(self, keys: Sequence[str]) -> list[Any]:
-        self.asked += keys
-        return [self.content.get(key) for key in keys]
+    def __call__(self, key: str) -> Any:
+        self.asked.append(key)
+        return self.content.get(key)
 
 
 @pytest.mark.parametrize(
