@@ -10,8 +10,7 @@ loses an entry by that:
   over, and a change of leader takes effect victim by victim.
 - A *large* cache is run by a real instance of the leading policy. Another
   setting of the same policy is simply set. For another policy the nodes move
-  over a few at a time with the number of their uses, the worst first, and victims
-  come from the old one meanwhile.
+  over a few at a time with the number of their uses, the worst first.
 
 A hit on an unsampled key costs one look-up more than the policy in use. Hits on
 sampled keys are noted and given to the ghost caches at the next miss, when the
@@ -150,10 +149,10 @@ class Auto(Policy):
             self._followed.remove(victim)
             victim.where = 0
         else:
-            if self._retiring is not None:
+            # while nodes move, the worst of the old policy are in the new one already
+            victim = self._live.evict()
+            if victim is None and self._retiring is not None:
                 victim = self._retiring.evict()
-            if victim is None:
-                victim = self._live.evict()
             assert victim is not None, "the policy in use lost its nodes"
         self._last_victim = victim.key
         self._gone(victim)

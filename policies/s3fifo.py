@@ -108,15 +108,18 @@ class S3FIFO(Policy):
         return None
 
     def uses(self, node: Node) -> int:
-        return 1 + int(node.state) + (self.promote if node.where == MAIN else 0)
+        return 1 + int(node.state)
 
     def adopt(self, node: Node, uses: int) -> None:
-        self.insert(node)
-        if uses > self.promote:
-            (self._small if node.where == SMALL else self._main).remove(node)
+        self.count += 1
+        self.total += node.size
+        node.state = min(MOST, uses - 1)
+        if uses > self.promote or self._small.size > self.small * self.total:
             node.where = MAIN
             self._main.append(node)
-        node.state = min(MOST, uses - 1 if node.where == SMALL else max(0, uses - 1 - self.promote))
+        else:
+            node.where = SMALL
+            self._small.append(node)
 
     def _remember(self, key: bytes) -> None:
         self._ghosts.push(key)

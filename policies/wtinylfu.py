@@ -89,11 +89,16 @@ class WTinyLFU(Policy):
         return (state & 15) >> halvings if halvings > 0 else state & 15
 
     def insert(self, node: Node) -> None:
+        self._misses += 1
+        self._enter(node, self._sketch.estimate(node.key) + 1)
+        if self._hits + self._misses >= self._due:
+            self._end_period()
+
+    def _enter(self, node: Node, uses: int) -> None:
+        """Put a node with this count into the window; what falls out of it may be a candidate."""
         self.count += 1
         self.total += node.size
-        self._misses += 1
-        known = self._sketch.estimate(node.key)
-        node.state = self._base + min(known + 1, MOST)
+        node.state = self._base + min(uses, MOST)
         node.where = WINDOW
         window = self._window
         window.append(node)
@@ -106,8 +111,6 @@ class WTinyLFU(Policy):
             outcast.where = PROBATION
             self._probation.append(outcast)
             self._candidate = outcast
-        if self._hits + self._misses >= self._due:
-            self._end_period()
 
     def hit(self, node: Node) -> None:
         self._hits += 1
@@ -140,8 +143,9 @@ class WTinyLFU(Policy):
         return max(1, self._count(node))
 
     def adopt(self, node: Node, uses: int) -> None:
-        self.insert(node)
-        node.state = self._base + min(uses, MOST)
+        self._enter(node, uses)
+        self._due = max(64, self.period * self.count)
+        self._sketch.fit(self.count)
 
     def evict(self) -> Node | None:
         candidate = self._candidate
