@@ -18,7 +18,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -58,7 +58,7 @@ class Trainer:
         *,
         drain: Callable[[], bytes | None],
         publish: Callable[[Plan], None],
-        adopt_history: Callable[[bytes], None],
+        adopt_history: Callable[[bytes], Awaitable[None]],
         settings: Hello,
         clock: Callable[[], float] = time.monotonic,
         interval: float = 0.1,
@@ -215,19 +215,19 @@ class Trainer:
             while True:
                 header = await process.stdout.readexactly(messages.HEADER.size)
                 payload = await process.stdout.readexactly(messages.length_of(header))
-                self._handle(messages.read_by_server(payload))
+                await self._handle(messages.read_by_server(payload))
         except asyncio.IncompleteReadError:
             return
         except FrameError as error:
             _log.error("the trainer sent what is no message: %s", error)
 
-    def _handle(self, message: messages.ToServer) -> None:
+    async def _handle(self, message: messages.ToServer) -> None:
         if isinstance(message, Publish):
             self._take_plan(message.plan)
         elif isinstance(message, Stats):
             self._stats = message
         elif isinstance(message, History):
-            self._take_history(message)
+            await self._take_history(message)
         else:
             self._fail_import(message.reason)
 
@@ -242,9 +242,9 @@ class Trainer:
         self._publish(plan)
         self._wake()
 
-    def _take_history(self, message: History) -> None:
+    async def _take_history(self, message: History) -> None:
         try:
-            self._adopt_history(message.state)
+            await self._adopt_history(message.state)
         except ValueError as error:
             self._fail_import(str(error))
             return

@@ -361,8 +361,13 @@ class Server:
 
         self._spawn(work())
 
-    def _adopt_history(self, state: bytes) -> None:
-        self.predictor.load(state)
+    async def _adopt_history(self, state: bytes) -> None:
+        """Take over what a rehearsal remembered; read in a thread, since it may be megabytes."""
+        fresh = type(self.predictor)(self.predictor.budget_bytes)
+        await asyncio.to_thread(fresh.load, state)
+        if self.plan is not None:
+            fresh.adopt(self.plan)
+        self.predictor = self.prefetcher.predictor = fresh
 
     def _hello(self) -> Hello:
         """What the trainer must know of this server: it rehearses a cache of the same size."""
@@ -500,6 +505,9 @@ def run(config: Config) -> int:
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    # Threads only read (a SQLite driver, a history being adopted): they must not hold the loop
+    # for the usual 5 ms at a time.
+    sys.setswitchinterval(0.001)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_main(config, _say_hello))
 

@@ -28,10 +28,13 @@ class Server:
         self.trainer = Trainer(
             drain=self.drain,
             publish=self.plans.append,
-            adopt_history=self.predictor.load,
+            adopt_history=self.adopt_history,
             settings=Hello(budget=100_000, capacity=200, horizon=16),
             interval=0.01,
         )
+
+    async def adopt_history(self, state: bytes) -> None:
+        self.predictor.load(state)
 
     def drain(self) -> bytes | None:
         if not self.items:
