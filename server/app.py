@@ -437,11 +437,10 @@ class Server:
 
     def _measure(self) -> None:
         """Work out how many bytes the entries may take."""
-        self.peak_memory = max(self.peak_memory, self.memory())
+        fixed = self.base_memory + sum(self.metadata().values())
+        self.peak_memory = max(self.peak_memory, fixed + self.store.used)
         limit = self.config.maxmemory
-        self.store.room = (
-            limit - self.base_memory - sum(self.metadata().values()) if limit else sys.maxsize
-        )
+        self.store.room = limit - fixed if limit else sys.maxsize
         self.store.limit = self.config.maxkeys or sys.maxsize
 
 

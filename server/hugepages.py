@@ -18,6 +18,8 @@ import ctypes.util
 import sys
 from pathlib import Path
 
+from antecache.server.process import resident_bytes
+
 MADV_HUGEPAGE = 14
 MADV_COLLAPSE = 25
 HUGE = 2 << 20
@@ -30,6 +32,7 @@ class HugePages:
     def __init__(self) -> None:
         self._madvise = _madvise() if _offered() else None
         self._advised: dict[int, int] = {}  # start of a mapping -> the end advised so far
+        self._looked_at = 0  # resident bytes when the mappings were looked at last
 
     @property
     def offered(self) -> bool:
@@ -38,8 +41,10 @@ class HugePages:
 
     def advise(self) -> int:
         """Ask for huge pages in what was mapped since the last call; returns the bytes."""
-        if self._madvise is None:
+        resident = resident_bytes()
+        if self._madvise is None or resident < self._looked_at + 2 * HUGE:
             return 0
+        self._looked_at = resident
         asked = 0
         mappings = _anonymous()
         for start, end in mappings:
