@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 Argv = list[bytes]
 Handler = Callable[[Any, Argv], Any]
+Batch = Callable[[Any, Sequence[Argv], int, list[bytes]], int]
 
 # Flags as COMMAND INFO shows them.
 FLAGS = frozenset(
@@ -57,12 +58,17 @@ class Command:
               the name counted
     first, last, step   key positions as in Redis; `last` negative counts from the end
     keys_of   for commands whose key positions depend on the arguments
+    batch     a quicker way for consecutive commands of one name: `batch(client, commands,
+              first, out)` runs some from `first` on, appends their encoded replies and
+              returns how many it ran; the handler runs the next. It loads nothing, and
+              where it raises, nothing is appended and the handlers run them all
     calls, nanoseconds, rejected, failed   plain counters, read by INFO and the metrics
     """
 
     __slots__ = (
         "admin",
         "arity",
+        "batch",
         "calls",
         "careful",
         "categories",
@@ -98,6 +104,7 @@ class Command:
         flags: str = "",
         keys: tuple[int, int, int] = (0, 0, 0),
         keys_of: Callable[[Argv], list[bytes]] | None = None,
+        batch: Batch | None = None,
         group: str = "generic",
         since: str = "1.0.0",
         summary: str = "",
@@ -114,6 +121,7 @@ class Command:
             raise ValueError(f"command {name}: unknown flags {sorted(unknown)}")
         self.first, self.last, self.step = keys
         self.keys_of = keys_of
+        self.batch = batch
         self.group = group
         self.since = since
         self.summary = summary

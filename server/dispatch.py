@@ -80,7 +80,9 @@ class Dispatch:
             self.set_clock()
         session.last_active_ms = store.now
         if session is not self.entered:
-            self._enter(session)
+            self.entered = session
+            if self.logging:
+                self._access.enter(session.log_id)
         out = session.out
         rows = self._rows
         share = self._share_clock
@@ -89,23 +91,37 @@ class Dispatch:
         tight = store.used > store.room or store.count > store.limit
         last: Command | None = None  # the row of the commands not yet booked ...
         streak = 0  # ... and how many there are
-        index = -1
-        for argv in commands:
-            index += 1  # cheaper than enumerate
+        index = 0
+        size = len(commands)
+        while index < size:
+            argv = commands[index]
             row = rows.get(argv[0])
-            if row is not last and streak:
-                before = self._book(session, commands[index - 1], last, streak, before)
-                streak = 0
-            last = row
+            if row is not last:
+                if streak:
+                    before = self._book(session, commands[index - 1], last, streak, before)
+                    streak = 0
+                last = row
             if row is None or session.special:
                 if self._unusual(session, commands, index):
                     break
                 before = perf_counter_ns()
+                index += 1
                 continue
+            batch = row.batch
+            if batch is not None and share and not (tight and row.careful):
+                try:
+                    done = batch(session, commands, index, out)
+                except Exception:
+                    done = 0  # the handlers meet the same, and it is answered
+                if done:
+                    streak += done
+                    index += done
+                    continue
             arity = row.arity
             count = len(argv)
             if count != arity and (arity > 0 or count < -arity):
                 self._reject(session, row, errors.wrong_arity(row.full_name))
+                index += 1
                 continue
             if (
                 row.careful
@@ -114,9 +130,11 @@ class Dispatch:
             ):
                 if session.waiting is not None:
                     break
+                index += 1
                 continue
             try:
-                reply = row.handler(session, argv)
+                handler = row.handler
+                reply = handler(session, argv)
             except Absent as absence:
                 self._park(session, commands, index, absence.keys)
                 break
@@ -131,6 +149,7 @@ class Dispatch:
                 out += (BULK[len(reply)], reply, CRLF)
             else:
                 encode(reply, session.protocol, out)
+            index += 1
             streak += 1
             if not (share and row.fast):
                 before = self._book(session, argv, row, streak, before)
@@ -173,9 +192,12 @@ class Dispatch:
             self.set_clock()
         session.last_active_ms = store.now
         if session is not self.entered:
-            self._enter(session)
+            self.entered = session
+            if self.logging:
+                self._access.enter(session.log_id)
         try:
-            reply = row.handler(session, argv)
+            handler = row.handler
+            reply = handler(session, argv)
         except Absent as absence:
             self._park(session, commands, 0, absence.keys)
             return
@@ -201,7 +223,8 @@ class Dispatch:
         if store.used > store.room or store.count > store.limit:
             store.enforce()
         session.net_out += len(data)
-        session.write(data)
+        write = session.write
+        write(data)
         if session.special:  # MULTI, CLIENT REPLY, QUIT ...: whatever the command began
             session.flush()
 

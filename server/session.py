@@ -245,13 +245,16 @@ class Session(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Parse, and execute what is complete unless an earlier command waits."""
         self.net_in += len(data)
-        commands = self._feed(data)
+        feed = self._feed
+        commands = feed(data)
         if self.busy:
             self._postpone(commands, len(data))
         elif len(commands) == 1:
-            self._run_one(self, commands)
+            run = self._run_one
+            run(self, commands)
         elif commands:
-            self._run(self, commands)
+            run = self._run
+            run(self, commands)
         if not self._parser.idle:
             self._look_at_parser()
 

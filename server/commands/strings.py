@@ -13,6 +13,8 @@ What this file does not do: counters (`counters.py`), parts of strings
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from antecache.server.backing.base import Row
 from antecache.server.command import Argv, ClientView, command
 from antecache.server.commands.arguments import (
@@ -21,7 +23,7 @@ from antecache.server.commands.arguments import (
     SECOND,
     expire_option,
 )
-from antecache.server.encode import OK
+from antecache.server.encode import BULK, CRLF, OK, SHORT
 from antecache.server.errors import (
     SYNTAX,
     WRONGTYPE,
@@ -36,9 +38,30 @@ ALL_KEYS = (1, -1, 1)
 PAIRS = (1, -1, 2)
 
 
+def _alike(commands: Sequence[Argv], first: int, count: int) -> list[Argv]:
+    """The commands from `first` on that have its name, in its spelling, and `count` arguments."""
+    name = commands[first][0]
+    alike: list[Argv] = []
+    for argv in commands[first:] if first else commands:
+        if len(argv) != count or argv[0] != name:
+            break
+        alike.append(argv)
+    return alike
+
+
+def _get_batch(client: ClientView, commands: Sequence[Argv], first: int, out: list[bytes]) -> int:
+    """Consecutive GETs of what is there."""
+    found = client.db.strings([argv[1] for argv in _alike(commands, first, 2)])
+    for value in found:
+        size = len(value)
+        out += (BULK[size] if size < SHORT else b"$%d\r\n" % size, value, CRLF)
+    return len(found)
+
+
 @command(
     "get",
     2,
+    batch=_get_batch,
     flags="readonly fast",
     keys=ONE_KEY,
     group="string",
@@ -46,6 +69,9 @@ PAIRS = (1, -1, 2)
 )
 def get(client: ClientView, argv: Argv) -> bytes | None:
     """GET key."""
+    found = client.db.strings(argv[1:])
+    if found:
+        return found[0]
     value = client.db.value(argv[1])
     if type(value) is bytes or value is None:
         return value
@@ -86,9 +112,20 @@ def replace(client: ClientView, entry: Entry, value: bytes) -> None:
         client.db.grew(entry, sizes.of_string(key, value) - sizes.of_string(key, old))
 
 
+def _set_batch(client: ClientView, commands: Sequence[Argv], first: int, out: list[bytes]) -> int:
+    """Consecutive SETs without options."""
+    alike = _alike(commands, first, 3)
+    put = client.db.set_string
+    for _, key, value in alike:
+        put(key, value)
+    out += [OK] * len(alike)
+    return len(alike)
+
+
 @command(
     "set",
     -3,
+    batch=_set_batch,
     flags="write denyoom",
     keys=ONE_KEY,
     group="string",
