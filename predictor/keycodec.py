@@ -46,7 +46,7 @@ TEXT_LIMIT = 1 << 32
 
 #: estimated bytes of one template with its dictionary entries
 TEMPLATE_BYTES = 350
-_SHAPE_BYTES, _KEY_BYTES = 400, 64
+_SHAPE_BYTES, _KEY_BYTES, _FORM_BYTES = 400, 64, 96
 _FIELD = re.compile(rb"(?<![0-9A-Za-z])([0-9a-f]+)(?![0-9A-Za-z])")
 _NUMBER = re.compile(rb"%d|%0[0-9]+x")
 _TRAILING = re.compile(rb"([0-9]+)\Z")
@@ -57,6 +57,8 @@ _SECOND_VARIES = 6
 #: templates of one shape beyond which its second field is taken to vary after all
 _FLIP = 64
 _PENDING_SHAPES = 32
+#: sightings of a text around a number before it is a template, texts that are being counted
+_SIGHTINGS, _PENDING_FORMS = 3, 32
 _MAX_KEY = 512
 #: bits of the first and the second number of a template with two, tried in order
 _SPLITS = ((_NARROW, 16, 16), (_MIDDLE, 28, 12), (_MIDDLE, 20, 20), (_MIDDLE, 12, 28))
@@ -111,6 +113,7 @@ class Codec:
         self._wide: list[Template] = []
         self._known: dict[bytes, Template] = {}  # by form; `other` leads to the next
         self._templates = 0
+        self._met: dict[bytes, int] = {}  # forms met less than _SIGHTINGS times
         self._shapes: dict[bytes, _Shape] = {}
         self._pending: list[bytes] = []
         self._overhead = 0  # bytes of templates and shapes
@@ -338,6 +341,8 @@ class Codec:
                 shape.templates = 0
                 self._integers.clear()
                 return None  # this key is kept as text once
+        if len(parts) // 2 > len(fields) and not self._is_frequent(form):
+            return None
         made = Template(form, digits, bits, split)
         if not self._number(made):
             return None
@@ -346,6 +351,24 @@ class Codec:
         self._overhead += TEMPLATE_BYTES
         shape.templates += 1
         return made
+
+    def _is_frequent(self, form: bytes) -> bool:
+        """Count a text around a number; whether it came often enough to be a template.
+
+        Where other fields are numbers too, most texts may be met once: `log:2024:7:ID`.
+        """
+        met = self._met.pop(form, 0) + 1
+        if met >= _SIGHTINGS:
+            self._overhead -= _FORM_BYTES + len(form)
+            return True
+        if met == 1:
+            self._overhead += _FORM_BYTES + len(form)
+            if len(self._met) >= max(4, min(_PENDING_FORMS, self.max_templates // 4)):
+                oldest = next(iter(self._met))
+                del self._met[oldest]
+                self._overhead -= _FORM_BYTES + len(oldest)
+        self._met[form] = met
+        return False
 
     def _number(self, template: Template) -> bool:
         """Give a new template its place in the code space; False when its class is full."""

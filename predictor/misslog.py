@@ -31,7 +31,7 @@ import msgspec
 import numpy as np
 
 from antecache.predictor.base import Candidate, Predictor
-from antecache.predictor.keycodec import TEXT_LIMIT, Codec
+from antecache.predictor.keycodec import TEMPLATE_BYTES, TEXT_LIMIT, Codec
 from antecache.predictor.plan import PRIOR_SHARE, PRIOR_TRIALS, Plan
 from antecache.predictor.ring import BYTES_PER_SLOT, LINK_BITS, Ring, bytes_for, slots_for
 
@@ -195,7 +195,7 @@ class MissLog(Predictor):
 
     def _shrink(self) -> None:
         slots = self._ring.slots
-        self._set_slots(min(self._affordable(full=False), slots * 7 // 8))
+        self._set_slots(min(self._affordable(full=False), slots * 31 // 32))
         while self._ring.slots and self._codec.nbytes > self._room:
             self._set_slots(self._ring.slots * 3 // 4)
 
@@ -203,7 +203,7 @@ class MissLog(Predictor):
         """At the end of a lap, or for another budget: as many slots as the budget affords."""
         full = self._ring.filled == self._ring.slots
         slots = min(self._affordable(full=full), slots_for(self.budget_bytes))
-        if force or slots > self._ring.slots * 5 // 4:
+        if force or slots > self._ring.slots * 17 // 16:
             self._set_slots(slots)
             if self._codec.nbytes > self._room:
                 self._shrink()
@@ -274,8 +274,8 @@ def _verify(ring: Ring, codec: Codec) -> None:
 
 
 def _templates_for(budget: int) -> int:
-    """How many templates may be learned: at most an eighth of the budget."""
-    return max(0, min(1024, budget // 8 // 350))
+    """How many templates may be learned: at most an eighth of the budget, none of a small one."""
+    return min(1024, budget // 8 // TEMPLATE_BYTES) if budget >= 16_384 else 0
 
 
 def _by_score(candidate: Candidate) -> float:

@@ -24,7 +24,7 @@ from antecache.predictor.keycodec import Codec, Template
 from antecache.predictor.plan import Plan
 from antecache.predictor.rows import Rows, bytes_for
 
-_FOLLOWERS: Final = 12
+_FOLLOWERS: Final = 8
 _WINDOW: Final = 16
 _HALVE_AT: Final = 250
 _MOST_ROWS: Final = 256
@@ -75,7 +75,7 @@ class Templates(Predictor):
                 if confidence < _LEAST_CONFIDENCE:
                     continue
                 found = self._candidate(template, number, kind, n, value, confidence)
-                if found is None:
+                if found is None or found.key == key:
                     continue
                 held = best.get(found.key)
                 if held is None or held.score < found.score:
@@ -197,7 +197,8 @@ class Templates(Predictor):
         """Rows, and templates of a codec of its own, that fit into a budget."""
         left = budget // 2 if self._own else budget
         rows = min(_MOST_ROWS, left // bytes_for(1, _FOLLOWERS)) & ~3
-        return rows, left // 1000
+        # shapes and texts that are still being studied may take six kilobytes
+        return rows, max(0, (left - 6000) // 700)
 
     @property
     def nbytes(self) -> int:

@@ -27,7 +27,7 @@ def test_prefetches_of_planted_sequences_come_true() -> None:
     # of user and cart one miss is left; the noise misses always
     assert rehearsal.misses - before < 2 * 2000 + 700
     assert rehearsal.used > 1000
-    assert rehearsal.rows < 1.3 * (rehearsal.misses + rehearsal.used)
+    assert rehearsal.rows < 1.4 * (rehearsal.misses + rehearsal.used)
     best = log.candidates(b"user:7")[0]
     assert best.key == b"cart:7"
     assert best.score > 0.8

@@ -61,6 +61,21 @@ def test_the_least_recent_context_leaves() -> None:
     assert rows.followers(rows.find(5)) == []
 
 
+def test_contexts_that_return_are_not_washed_out_by_those_that_do_not() -> None:
+    rows = Rows(4, 4, 128)
+    for _ in range(20):
+        for context in (1, 2, 3):
+            rows.occurred(context)
+    for context in range(100, 5000):
+        rows.occurred(context)
+    assert all(rows.find(context) >= 0 for context in (1, 2, 3))
+    for context in range(5000, 300_000):  # but not for ever
+        rows.occurred(context)
+        if rows.find(1) < 0:
+            break
+    assert rows.find(1) == -1
+
+
 def test_memory_is_what_is_promised() -> None:
     assert Rows(1024, 16, 128).nbytes == bytes_for(1024, 16) == 1024 * 90
 
