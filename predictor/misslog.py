@@ -33,7 +33,7 @@ import numpy as np
 from antecache.predictor.base import Candidate, Predictor
 from antecache.predictor.keycodec import TEMPLATE_BYTES, TEXT_LIMIT, Codec
 from antecache.predictor.plan import PRIOR_SHARE, PRIOR_TRIALS, Plan
-from antecache.predictor.ring import BYTES_PER_SLOT, LINK_BITS, Ring, bytes_for, slots_for
+from antecache.predictor.ring import BYTES_PER_SLOT, LINK_BITS, Ring, slots_for
 
 MAX_VISITS = 3
 MAX_WINDOW = 31
@@ -43,6 +43,8 @@ _DISTANCE_BINS = 6
 BUCKETS = MAX_VISITS * 2 * _SHARE_BINS * _DISTANCE_BINS
 #: smallest part of its budget that the ring keeps when texts take the rest
 _LEAST_SLOTS = 64
+#: slots from which a ring is rebuilt in few large steps: a rebuild takes some 0.1 µs a slot
+_LARGE = 100_000
 #: bytes left free, so that the first few texts and templates find room
 _MARGIN = 512
 
@@ -175,15 +177,20 @@ class MissLog(Predictor):
 
     def _measure(self) -> None:
         """Bytes that texts and templates may take before the ring must give way."""
-        self._room = self.budget_bytes - bytes_for(self._ring.slots)
+        self._room = self.budget_bytes - self._ring.full_nbytes
 
     def _set_slots(self, slots: int) -> None:
-        self._ring, lost = self._ring.resized(slots if slots >= _LEAST_SLOTS else 0)
+        slots = slots if slots >= _LEAST_SLOTS else 0
+        if not self._ring.cut(slots):
+            self._rebuild(slots)
+        self._measure()
+
+    def _rebuild(self, slots: int) -> None:
+        self._ring, lost = self._ring.resized(slots)
         for code in lost[lost < TEXT_LIMIT].tolist():
             self._codec.release(code)
-        if not self._ring.slots:  # nothing is remembered: no text is named any more
+        if not slots:  # nothing is remembered: no text is named any more
             self._codec = Codec(self._codec.max_templates)
-        self._measure()
 
     def _affordable(self, *, full: bool) -> int:
         """Slots that fit beside templates and texts; in a `full` ring texts grow with the slots."""
@@ -194,17 +201,22 @@ class MissLog(Predictor):
         return max(0, int((self.budget_bytes - fixed) / per_slot))
 
     def _shrink(self) -> None:
+        """Texts and templates outgrew their room: fewer slots."""
         slots = self._ring.slots
-        self._set_slots(min(self._affordable(full=False), slots * 31 // 32))
+        step = slots // (32 if slots < _LARGE else 8)  # a large ring takes long to rebuild
+        self._set_slots(min(self._affordable(full=False), slots - step - 1))
         while self._ring.slots and self._codec.nbytes > self._room:
             self._set_slots(self._ring.slots * 3 // 4)
 
     def _fit(self, *, force: bool = False) -> None:
         """At the end of a lap, or for another budget: as many slots as the budget affords."""
-        full = self._ring.filled == self._ring.slots
-        slots = min(self._affordable(full=full), slots_for(self.budget_bytes))
-        if force or slots > self._ring.slots * 17 // 16:
-            self._set_slots(slots)
+        ring = self._ring
+        slots = min(self._affordable(full=ring.filled == ring.slots), slots_for(self.budget_bytes))
+        if slots < _LEAST_SLOTS:
+            slots = 0
+        if force or slots > ring.slots + ring.slots // (32 if ring.slots < _LARGE else 4):
+            self._rebuild(slots)
+            self._measure()
             if self._codec.nbytes > self._room:
                 self._shrink()
 

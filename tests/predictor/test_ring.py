@@ -121,6 +121,26 @@ def test_another_size_keeps_the_newest(
         assert visits(made, code) == [age for age in visits(ring, code) if age < other]
 
 
+@given(st.integers(30, 60), STEPS, st.integers(24, 60))
+def test_a_ring_that_is_not_full_is_cut_in_place(
+    slots: int, steps: list[tuple[int, bool]], other: int
+) -> None:
+    """Whether it was cut or built anew, what follows is the same."""
+    cut = Ring(slots)
+    for code, demand in steps[: slots - 5]:
+        cut.append(code, demand)
+    made, _ = cut.resized(other)
+    if not cut.cut(other):
+        assert other <= cut.filled or other > slots
+        return
+    for code, demand in steps[slots - 5 :]:
+        assert cut.append(code, demand) == made.append(code, demand)
+    assert cut.ordered().tolist() == made.ordered().tolist()
+    assert [visits(cut, code) for code in range(13)] == [visits(made, code) for code in range(13)]
+    assert Ring.load(*cut.dump()).dump() == cut.dump()
+    cut.check()
+
+
 @given(st.integers(0, 1 << 24))
 def test_a_budget_is_kept(budget: int) -> None:
     slots = slots_for(budget)
