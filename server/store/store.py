@@ -322,7 +322,7 @@ class Store:
             self.on_unused(victim, victim.origin)
         elif self.probation.queue.count:
             self.probation.left_policy(victim.key)
-        if self.evicted & 255 == 0:
+        if self.probation.nbytes:
             self.probation.trim(self.residents)
         if self.observed:
             self.signal(victim.shard.db, victim.key)
