@@ -28,7 +28,7 @@ pytestmark = [
 @pytest.mark.timeout(180)
 def test_it_compares_cost_and_latency(tmp_path: Path) -> None:
     result = tmp_path / "result.json"
-    words = ["--scale", "0.02", "--rounds", "1", "--commands", "get,mset", "--depths", "16"]
+    words = ["--scale", "0.1", "--rounds", "1", "--commands", "get,mset", "--depths", "16"]
     run = subprocess.run(
         [sys.executable, str(BENCH), *words, "--data", str(tmp_path), "--json", str(result)],
         capture_output=True,
