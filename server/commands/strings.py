@@ -69,9 +69,6 @@ def _get_batch(client: ClientView, commands: Sequence[Argv], first: int, out: li
 )
 def get(client: ClientView, argv: Argv) -> bytes | None:
     """GET key."""
-    found = client.db.strings(argv[1:])
-    if found:
-        return found[0]
     value = client.db.value(argv[1])
     if type(value) is bytes or value is None:
         return value
@@ -316,9 +313,10 @@ def getset(client: ClientView, argv: Argv) -> bytes | None:
 )
 def mget(client: ClientView, argv: Argv) -> list[bytes | None]:
     """MGET key [key ...]; a key of another type is nil."""
+    keys = argv[1:]
+    found: list[bytes | None] = [*client.db.strings(keys)]
     read = client.db.value
-    found: list[bytes | None] = []
-    for key in argv[1:]:
+    for key in keys[len(found) :]:
         value = read(key)
         if type(value) is Row:
             value = _json(client, key, value)

@@ -75,8 +75,17 @@ class Database:
         if isinstance(held, bytes):
             self.store.hits += 1
             return held
-        entry = self.read(key)
-        return None if entry is None else entry.value
+        store = self.store
+        if held is None or held.where < 0 or (held.expire_at and held.expire_at <= store.now):
+            entry = self.read(key)
+            return None if entry is None else entry.value
+        store.hits += 1
+        if held.where:
+            touch = store.touch
+            touch(held)
+        record = store.record
+        record(held.key)
+        return held.value
 
     def strings(self, keys: Sequence[bytes]) -> list[bytes]:
         """As `read`, for clients that want strings: those of the first so many keys.

@@ -192,6 +192,25 @@ def test_what_a_client_sends_arrives(sent: Commands, data: st.DataObject) -> Non
     assert commands == [reader.gets() for _ in sent]
 
 
+@settings(max_examples=500, deadline=None)
+@given(
+    st.lists(st.binary(max_size=30), min_size=1, max_size=4),
+    st.lists(st.tuples(st.integers(0, 200), st.sampled_from(b"\r\n*$0123 \0ax")), max_size=3),
+)
+def test_a_chunk_that_only_resembles_those_before_it_is_read_anew(
+    args: list[bytes], changes: list[tuple[int, int]]
+) -> None:
+    usual = request(*args)
+    changed = bytearray(usual)
+    for at, byte in changes:
+        changed[at % len(usual)] = byte
+    stream = usual * 3 + changed + usual
+    expected, refused = plain_reading(stream, max_bulk=512 * 2**20, max_inline=64 * 1024)
+    commands, parser = fed(stream, list(range(0, len(stream), len(usual))))
+    assert commands == expected
+    assert text(parser) == refused
+
+
 def test_the_fast_way_and_the_complete_parser_agree() -> None:
     """On the chunks that the fast way is for, and on those that only look like it."""
     ordinary = [request(b"GET", b"k%d" % i) for i in range(40)]
