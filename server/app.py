@@ -437,8 +437,10 @@ class Server:
 
     def _measure(self) -> None:
         """Work out how many bytes the entries may take."""
-        fixed = self.base_memory + sum(self.metadata().values())
-        self.peak_memory = max(self.peak_memory, fixed + self.store.used)
+        used = self.memory()
+        self.peak_memory = max(self.peak_memory, used)
+        # The store itself charges stale values to its room.
+        fixed = used - self.store.used - self.store.attic.size
         limit = self.config.maxmemory
         self.store.room = limit - fixed if limit else sys.maxsize
         self.store.limit = self.config.maxkeys or sys.maxsize

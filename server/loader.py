@@ -315,20 +315,27 @@ class Loader:
             if not load.tickets:
                 self._drop(load)
                 continue
-            stale = store.attic.get(load.key, store.now)
-            if stale is not None and not load.overtaken:
-                self._stats.stale_served += len(load.tickets)
-                store.databases[0].put(
-                    load.key,
-                    stale.value,
-                    store.now + RETRY_STALE_MS,
-                    origin=store.origin(source),
-                    quiet=True,
-                )
+            if not load.overtaken and self._stale(load, len(load.tickets)):
                 continue
             for ticket in load.tickets:
                 ticket.errors[load.key] = text
         self._release(batch)
+
+    def _stale(self, load: Load, readers: int) -> bool:
+        """Put the stale value of a key that cannot be loaded in place, if one was kept."""
+        store = self._store
+        stale = store.attic.get(load.key, store.now)
+        if stale is None:
+            return False
+        self._stats.stale_served += readers
+        store.databases[0].put(
+            load.key,
+            stale.value,
+            store.now + RETRY_STALE_MS,
+            origin=store.origin(load.source),
+            quiet=True,
+        )
+        return True
 
     def _end(self, load: Load) -> None:
         del self.inflight[load.key]
@@ -351,23 +358,13 @@ class Loader:
 
     def _expire(self, ticket: Ticket) -> None:
         """A ticket's time is up, though its load may still be queued or running."""
-        store = self._store
         for key in ticket.left:
             load = self.inflight.get(key)
             if load is None:
                 continue
             if ticket in load.tickets:
                 load.tickets.remove(ticket)
-            stale = store.attic.get(key, store.now)
-            if stale is not None:
-                self._stats.stale_served += 1
-                store.databases[0].put(
-                    key,
-                    stale.value,
-                    store.now + RETRY_STALE_MS,
-                    origin=store.origin(load.source),
-                    quiet=True,
-                )
+            if self._stale(load, 1):
                 continue
             ticket.errors[key] = _error_text(load.source, _late(load.source))
         ticket.left.clear()
