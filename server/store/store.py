@@ -143,14 +143,20 @@ class Store:
         """Whether an absent key of database 0 should be asked of its source."""
         if self.owner is None or self.owner(key) is None:
             return False
-        until = self.negative.get(key)
-        if until is None:
-            return True
-        if until > self.now:
+        if self.known_absent(key):
             self.negative_hits += 1
             return False
-        del self.negative[key]
         return True
+
+    def known_absent(self, key: bytes) -> bool:
+        """Whether the source was asked for `key` lately and had no row."""
+        until = self.negative.get(key)
+        if until is None:
+            return False
+        if until > self.now:
+            return True
+        del self.negative[key]
+        return False
 
     def origin_of(self, key: bytes, db: int) -> Origin | None:
         """The origin of a key that a client writes; None when no source owns it."""
@@ -216,12 +222,21 @@ class Store:
         self.used -= size.of_bare(key, value)
 
     def overwritten(self, entry: Entry, cost: int) -> None:
-        """An entry has a new value of `cost` bytes; a use, as far as eviction goes."""
+        """An entry has a new value of `cost` bytes; a use, as far as eviction goes.
+
+        An unused prefetch that a client overwrites came to nothing: what it brought was not read.
+        """
         self.resized(entry, cost)
         if entry.where > 0:
             self.touch(entry)
         elif entry.where < 0:
-            self.first_use(entry)
+            self.probation.remove(entry)
+            evidence = entry.origin
+            if type(evidence) is Evidence:
+                entry.origin = evidence.origin
+                self.on_unused(entry, evidence)
+            if self.policy.evicts and self.evictable(entry):
+                self.policy.insert(entry)
 
     def resized(self, entry: Entry, cost: int) -> None:
         """An entry takes `cost` bytes from now on."""
@@ -293,26 +308,30 @@ class Store:
 
     def enforce(self) -> bool:
         """Evict until the budget is kept; False when nothing more may leave."""
-        held: list[Entry] = []
+        pinned: list[Entry] = []
+        waiting: list[Entry] = []  # pinned, and on probation
         probation = self.probation
         kept = True
         while self.over():
             if self.attic.size and self.attic.evict():
                 continue
-            wanted = probation.queue.count > probation.room(self.residents)
-            victim = probation.evict() if wanted else self.policy.evict()
+            unused = probation.queue.count > probation.room(self.residents)
+            victim = probation.evict() if unused else self.policy.evict()
             if victim is None:
-                victim = self.policy.evict() if wanted else probation.evict()
+                unused = not unused
+                victim = probation.evict() if unused else self.policy.evict()
             if victim is None:
                 kept = False
                 break
             assert isinstance(victim, Entry)
             if self.pinned and victim.key in self.pinned:
-                held.append(victim)
+                (waiting if unused else pinned).append(victim)
                 continue
-            self._evicted(victim, unused=wanted)
-        for entry in held:
+            self._evicted(victim, unused=unused)
+        for entry in pinned:
             self.policy.insert(entry)
+        for entry in waiting:
+            probation.add(entry)
         return kept
 
     def _evicted(self, victim: Entry, *, unused: bool) -> None:

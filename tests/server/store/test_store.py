@@ -151,6 +151,48 @@ def test_an_unused_prefetch_leaves_first_and_is_told_once() -> None:
     store.check()
 
 
+def told(store: Store) -> tuple[list[bytes], list[bytes]]:
+    """What the store tells of prefetched entries from now on: used, and unused."""
+    used: list[bytes] = []
+    unused: list[bytes] = []
+    store.on_first_use = lambda entry, _: used.append(entry.key)
+    store.on_unused = lambda entry, _: unused.append(entry.key)
+    return used, unused
+
+
+def test_a_pinned_prefetch_stays_on_probation() -> None:
+    store = make(maxkeys=2)
+    used, unused = told(store)
+    for number in (1, 2, 3):
+        load(store, b"row:%d" % number, evidence=True)
+    store.pin([b"row:1"])
+    assert store.enforce()
+    assert unused == [b"row:2"]
+    assert store.databases[0].read(b"row:1") is not None
+    assert used == [b"row:1"], "a pin is no use"
+    store.check()
+
+
+def test_a_prefetch_evicted_because_nothing_else_may_leave_is_told_too() -> None:
+    store = make(maxkeys=1)
+    _, unused = told(store)
+    store.databases[0].put(b"mine", b"x")
+    load(store, b"row:1", evidence=True)
+    assert store.enforce()
+    assert unused == [b"row:1"]
+
+
+@pytest.mark.parametrize("way", ["put", "set_string"])
+def test_a_prefetch_that_a_client_overwrites_was_not_used(way: str) -> None:
+    store = make()
+    used, unused = told(store)
+    load(store, b"row:1", evidence=True)
+    getattr(store.databases[0], way)(b"row:1", b"mine")
+    store.databases[0].read(b"row:1")
+    assert (used, unused) == ([], [b"row:1"])
+    store.check()
+
+
 def test_a_load_trips_no_watch_and_a_write_does() -> None:
     store = make()
     seen: list[bytes] = []
