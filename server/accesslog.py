@@ -34,13 +34,12 @@ LIMIT = 200_000
 class AccessLog:
     """`items` is appended to directly (`store.record = log.items.append`)."""
 
-    __slots__ = ("drained", "dropped", "items", "session")
+    __slots__ = ("dropped", "items", "session")
 
     def __init__(self) -> None:
         self.items: list[Any] = []
         self.session = 0
         self.dropped = 0
-        self.drained = 0
 
     def enter(self, session: int) -> None:
         """What follows is asked by `session`."""
@@ -67,7 +66,6 @@ class AccessLog:
         if len(items) > LIMIT:
             self.dropped += len(items) - LIMIT // 2
             del items[: len(items) - LIMIT // 2]
-        self.drained += len(items)
         block = msgspec.msgpack.encode(
             {"kind": "log", "time": time.time_ns() // 1_000_000, "items": items}
         )

@@ -17,8 +17,7 @@ It does not decide when to learn (the trainer) and keeps no books (the ledger).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from antecache.predictor.base import Candidate, Predictor
 from antecache.predictor.budget import HIGHEST, RowBudget
@@ -45,13 +44,20 @@ class Courier(Protocol):
         """Fetch a key that no client waits for; whether it was accepted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What would happen to one candidate, and why; EXPLAIN prints it."""
+class Decision(NamedTuple):
+    """What would happen to one candidate, and why; EXPLAIN prints it.
+
+    source  where it would be fetched from; None when it would not be
+    reason  `sent`, or what speaks against it
+    """
 
     candidate: Candidate
-    send: bool
+    source: Source | None
     reason: str
+
+
+#: Reasons that leave a candidate absent, so that a read of it would show it was right.
+TRIED = frozenset(("below the threshold", "no room"))
 
 
 class Prefetcher:
@@ -97,23 +103,22 @@ class Prefetcher:
         return planned
 
     def _consider(self, key: bytes, source: Source, taken: set[bytes]) -> Iterable[Planned]:
-        room = min(MOST, max(1, int(self._store.probation.room(self._store.residents) / 2)))
-        for decision in self.decide(key, source, room):
-            candidate = decision.candidate
-            if decision.send or decision.reason in ("below the threshold", "no room"):
+        store = self._store
+        room = min(MOST, max(1, int(store.probation.room(store.residents) / 2)))
+        trial = self._access.trial
+        for candidate, owner, reason in self.decide(key, source, room):
+            if owner is not None or reason in TRIED:
                 raw = candidate.why[0][1]  # the estimate before calibration
-                self._access.trial(candidate.key, candidate.bucket, raw, decision.send)
-            if not decision.send or candidate.key in taken:
+                trial(candidate.key, candidate.bucket, raw, owner is not None)
+            if owner is None or candidate.key in taken:
                 continue
-            owner = self._owner(candidate.key)
-            assert owner is not None
             evidence = Evidence(
-                self._store.origin(owner),
+                store.origin(owner),
                 key,
                 candidate.rule,
                 candidate.bucket,
                 candidate.score,
-                self._store.now,
+                store.now,
                 candidate.why,
             )
             self.ledger.issue(evidence)
@@ -125,24 +130,31 @@ class Prefetcher:
     ) -> list[Decision]:
         """What a miss of `key` would fetch; sends nothing.
 
-        With `probe`, one candidate in a while of a switched-off rule passes.
+        With `probe`, one candidate in a while of a switched-off rule passes. Most
+        candidates are cached or unlikely: that is asked before their source, which
+        takes a regular expression each.
         """
         decisions = []
-        peek = self._store.databases[0].peek
+        store, inflight, find = self._store, self._loader.inflight, self._owner
+        peek = store.databases[0].peek
+        here = min(self.budget.theta, HIGHEST)
+        elsewhere = min(self.budget.theta * ELSEWHERE, HIGHEST)
         for candidate in self.predictor.candidates(key):
-            owner = self._owner(candidate.key)
-            theta = self.budget.theta if owner is source else self.budget.theta * ELSEWHERE
-            if owner is None:
+            wanted, score = candidate.key, candidate.score
+            owner = None
+            if peek(wanted) is not None:
+                reason = "cached"
+            elif wanted in inflight:
+                reason = "on its way"
+            elif score < here:
+                reason = "below the threshold"
+            elif (owner := find(wanted)) is None:
                 reason = "no source owns it"
             elif not owner.options.prefetch:
                 reason = "its source is not prefetched"
-            elif peek(candidate.key) is not None:
-                reason = "cached"
-            elif candidate.key in self._loader.inflight:
-                reason = "on its way"
-            elif not self._store.must_load(candidate.key):
+            elif store.known_absent(wanted):
                 reason = "known to be absent"
-            elif candidate.score < min(theta, HIGHEST):
+            elif owner is not source and score < elsewhere:
                 reason = "below the threshold"
             elif room <= 0:
                 reason = "no room"
@@ -150,9 +162,9 @@ class Prefetcher:
                 reason = "its rule is off"
             else:
                 room -= 1
-                decisions.append(Decision(candidate, True, "sent"))
+                decisions.append(Decision(candidate, owner, "sent"))
                 continue
-            decisions.append(Decision(candidate, False, reason))
+            decisions.append(Decision(candidate, None, reason))
         return decisions
 
     def late(self, key: bytes, evidence: Evidence) -> None:
@@ -169,10 +181,11 @@ class Prefetcher:
 
     def first_use(self, entry: Entry, evidence: Evidence) -> None:
         """A prefetched entry was used."""
-        self._access.first_use(entry, evidence)
         self.ledger.close(entry.key, evidence, "useful", self._store.now)
-        self.predictor.observe(entry.key, demand=False)
-        self.budget.event()
+        if self.enabled:
+            self._access.first_use(entry, evidence)
+            self.predictor.observe(entry.key, demand=False)
+            self.budget.event()
 
     def unused(self, entry: Entry, evidence: Evidence) -> None:
         """A prefetched entry left before anybody used it."""
