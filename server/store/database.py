@@ -289,6 +289,11 @@ class Database:
         if self.store.observed:
             self.store.signal(self.index, entry.key)
 
+    def event(self, kind: int, name: str, key: bytes) -> None:
+        """Something of a class (`store/events.py`) happened to `key`: "lpush", "del" ..."""
+        if self.store.events & kind:
+            self.store.on_event(self.index, kind, name, key)
+
     def own(self, entry: Entry) -> dict[bytes, bytes]:
         """The hash value of `entry` to change in place: a row becomes an ordinary hash first."""
         value = entry.value

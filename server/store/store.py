@@ -50,6 +50,7 @@ class Store:
         "count",
         "databases",
         "dirty",
+        "events",
         "evicted",
         "expired",
         "hits",
@@ -60,6 +61,7 @@ class Store:
         "now",
         "observed",
         "observers",
+        "on_event",
         "on_first_use",
         "on_flush",
         "on_unused",
@@ -108,6 +110,8 @@ class Store:
         self.on_first_use: Callable[[Entry, Evidence], None] = _ignore
         self.on_unused: Callable[[Entry, Evidence], None] = _ignore
         self.on_flush: Callable[[int], None] = _ignore
+        self.on_event: Callable[[int, int, str, bytes], None] = _ignore
+        self.events = 0  # classes (store/events.py) of which `on_event` wants to be told
         self.observers: list[Callable[[int, bytes], None]] = []
         self.observed = False  # whether there is an observer (WATCH, a load in flight)
         self.use(policy, scope)
