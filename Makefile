@@ -16,7 +16,7 @@ FIND_PYTHON := for name in python3.11 python3.12 python3.13 python3.14 python3 p
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test check format bench-hotpath bench-memory bench-policies bench-replay
-.PHONY: image-test clean
+.PHONY: bench-prediction image-test clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | \
@@ -57,6 +57,9 @@ bench-memory: .venv/.installed-dev ## what keys cost in memory, and whether maxm
 
 bench-policies: .venv/.installed-dev ## eviction policies over real traces, against libCacheSim
 	@$(BIN)/python tests/bench/policies.py $(ARGS)
+
+bench-prediction: .venv/.installed-dev ## prediction over real traces at equal total memory, in hours
+	@$(BIN)/python tests/bench/prediction.py $(ARGS)
 
 image-test: .venv/.installed-dev ## build the container image, start it and ask it
 	@$(BIN)/python -m pytest -m image -s tests/image $(ARGS)
