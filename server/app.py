@@ -40,6 +40,7 @@ from antecache.server.hugepages import HugePages
 from antecache.server.ledger import Ledger
 from antecache.server.loader import Loader
 from antecache.server.prefetch import Prefetcher
+from antecache.server.pubsub import PubSub
 from antecache.server.rates import Rates
 from antecache.server.session import Session
 from antecache.server.slowlog import SlowLog
@@ -85,6 +86,7 @@ class Server:
             maxkeys=config.maxkeys,
         )
         self.watches = Watches(self.store)
+        self.pubsub = PubSub()
         self.sources = Sources([])
         self.access = AccessLog()
         self.loader = Loader(
@@ -226,6 +228,7 @@ class Server:
         self.monitors.discard(session)
         self.slow_readers.discard(session)
         self.watches.forget(session)
+        self.pubsub.forget(session)
         self.look_around()
 
     def look_around(self) -> None:
@@ -246,7 +249,7 @@ class Server:
             return False
         exempt = (row.parent or row).name in ("client", "shutdown", "quit")
         paused = self._paused_until > self.store.now and not exempt
-        writes = row.write or row.name in ("exec", "publish")
+        writes = row.write or row.name in ("exec", "publish", "spublish")
         if paused and (writes or self._pause_mode == "all"):
             session.hold(list(commands[index:]))
             session.flush()
@@ -425,7 +428,8 @@ class Server:
         if self.config.timeout:
             for session in list(self.clients.values()):
                 idle = now - session.last_active > self.config.timeout
-                if idle and session.waiting is None and not session.monitoring:
+                listens = session.monitoring or session.subscriptions is not None
+                if idle and session.waiting is None and not listens:
                     session.kill()
         # A failure counts as news for a while only: a node that gets no traffic because it
         # is not ready would otherwise never learn that its database is back.
@@ -433,7 +437,12 @@ class Server:
             name: text for name, (text, at) in self.loader.failing.items() if now - at < NEWS
         }
         for session in list(self.slow_readers):
-            session.check_output(self.config.output_limits["normal"], now)
+            self.check_output(session, now)
+
+    def check_output(self, session: Session, now: float = 0.0) -> None:
+        """Close a client whose unread output exceeds the limit of its class."""
+        kind = "normal" if session.subscriptions is None else "pubsub"
+        session.check_output(self.config.output_limits[kind], now or time.time())
 
     def _measure(self) -> None:
         """Work out how many bytes the entries may take."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from antecache.policies.registry import Choice
     from antecache.server.config import Config
     from antecache.server.histogram import Histogram
+    from antecache.server.pubsub import PubSub, Subscriptions
     from antecache.server.rates import Rates
     from antecache.server.slowlog import SlowLog
     from antecache.server.stats import Stats
@@ -269,6 +270,7 @@ class ClientView(Protocol):
     watched: set[tuple[int, bytes]]  # database and key of each
     closing: bool  # set to close once the replies are written
     reply_mode: str  # CLIENT REPLY: "on", "off", "skip" this reply, "skip next" after this one
+    subscriptions: Subscriptions | None  # pub/sub; `server.pubsub` keeps it
     no_evict: bool
     no_touch: bool
     monitoring: bool  # MONITOR; the session is then in `server.monitors`
@@ -298,7 +300,13 @@ class ClientView(Protocol):
     def select(self, index: int) -> None: ...
 
     def push(self, reply: Any) -> None:
-        """Send something outside the order of replies (MONITOR, pub/sub)."""
+        """Send something outside the order of replies (MONITOR)."""
+
+    def deliver(self, data: bytes) -> None:
+        """As `push`, for what is encoded already (pub/sub, invalidations)."""
+
+    def look(self) -> None:
+        """Something began or ended that every command of this client must be asked about."""
 
     def kill(self) -> None:
         """Close the connection now; what waits to be sent is lost."""
@@ -314,6 +322,7 @@ class ServerView(Protocol):
     config: Config
     stats: Stats
     watches: Watches
+    pubsub: PubSub
     clients: dict[int, Any]  # sessions (ClientView) by id
     monitors: set[Any]  # sessions in MONITOR
     slowlog: SlowLog

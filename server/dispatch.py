@@ -26,6 +26,7 @@ from antecache.server import command as table
 from antecache.server import errors
 from antecache.server.accesslog import AccessLog
 from antecache.server.command import Absent, Argv, Command
+from antecache.server.commands import pubsub
 from antecache.server.commands.transactions import queue, refused
 from antecache.server.encode import BULK, CRLF, SHORT, Encoded, encode
 from antecache.server.errors import ClientError
@@ -304,6 +305,8 @@ class Dispatch:
         """
         row = self.find(argv)
         refusal = self._refusal(session, row, argv)
+        if refusal is None and queueing and session.subscriptions is not None and row is not None:
+            refusal = pubsub.refusal(session, row)
         if refusal is not None:
             if row is not None:
                 row.rejected += 1
@@ -322,6 +325,7 @@ class Dispatch:
             if absent:
                 raise Absent(absent)
         before = perf_counter_ns()
+        nested, session.executing = session.executing, True  # what is pushed follows the reply
         try:
             reply = row.handler(session, argv)
         except ClientError as error:
@@ -330,6 +334,8 @@ class Dispatch:
             raise
         except Exception:
             reply = self._broken(row)
+        finally:
+            session.executing = nested
         elapsed = perf_counter_ns() - before
         row.calls += 1
         row.nanoseconds += elapsed

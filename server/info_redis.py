@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from antecache.policies.registry import redis_name
 from antecache.server import process
 from antecache.server.command import every
+from antecache.server.pubsub import CHANNEL, PATTERN, SHARD
 from antecache.server.rates import commands_processed
 from antecache.server.version import REDIS_VERSION, antecache_version
 
@@ -88,7 +89,7 @@ def clients(server: ServerView) -> Fields:
         ("client_recent_max_output_buffer", max((one.output_buffer for one in clients), default=0)),
         ("blocked_clients", 0),
         ("tracking_clients", 0),
-        ("pubsub_clients", 0),
+        ("pubsub_clients", server.pubsub.clients),
         ("watching_clients", sum(bool(one.watched) for one in clients)),
         ("clients_in_timeout_table", 0),
         ("total_watched_keys", sum(len(one.watched) for one in clients)),
@@ -186,7 +187,7 @@ def stats(server: ServerView) -> Fields:
     """Counters and rates."""
     stats, store, rates = server.stats, server.store, server.rates
     unused = (
-        "pubsub_channels pubsub_patterns pubsubshard_channels latest_fork_usec total_forks "
+        "latest_fork_usec total_forks "
         "migrate_cached_sockets slave_expires_tracked_keys active_defrag_hits "
         "active_defrag_misses active_defrag_key_hits active_defrag_key_misses "
         "total_active_defrag_time current_active_defrag_time tracking_total_keys "
@@ -221,12 +222,15 @@ def stats(server: ServerView) -> Fields:
         ("current_eviction_exceeded_time", 0),
         ("keyspace_hits", store.hits),
         ("keyspace_misses", store.misses),
+        ("pubsub_channels", server.pubsub.count(CHANNEL)),
+        ("pubsub_patterns", server.pubsub.count(PATTERN)),
+        ("pubsubshard_channels", server.pubsub.count(SHARD)),
         *((name, 0) for name in unused.split()),
         ("unexpected_error_replies", stats.internal_errors),
         ("total_error_replies", sum(stats.errors.values())),
         ("dump_payload_sanitizations", 0),
         ("client_query_buffer_limit_disconnections", 0),
-        ("client_output_buffer_limit_disconnections", 0),
+        ("client_output_buffer_limit_disconnections", stats.output_disconnections),
     )
 
 

@@ -23,6 +23,7 @@ from antecache.server.config import OutputLimit
 from antecache.server.encode import encode
 from antecache.server.errors import ClientError
 from antecache.server.loader import Ticket
+from antecache.server.pubsub import Subscriptions
 from antecache.server.resp import Parser
 from antecache.server.store import Database
 
@@ -58,6 +59,7 @@ class Session(asyncio.Protocol):
         "busy",
         "created",
         "db",
+        "executing",
         "fd",
         "id",
         "last_active_ms",
@@ -74,8 +76,10 @@ class Session(asyncio.Protocol):
         "out",
         "paused",
         "protocol",
+        "pushes",
         "server",
         "special",
+        "subscriptions",
         "transaction_dirty",
         "transaction_failed",
         "user",
@@ -100,6 +104,9 @@ class Session(asyncio.Protocol):
         self.no_touch = self.no_evict = False
         self._closing = False
         self.special = self.busy = False
+        self.executing = False  # a command of this client is being run, the slower way
+        self.pushes: list[bytes] = []  # what was delivered meanwhile: it follows the reply
+        self.subscriptions: Subscriptions | None = None
         self.net_in = self.net_out = 0
         self.transaction_failed = False
         self.transaction_dirty = False
@@ -141,11 +148,12 @@ class Session(asyncio.Protocol):
             or self._transaction is not None
             or self._reply_mode != "on"
             or self._monitoring
+            or self.subscriptions is not None
             or self._closing
         )
 
     def look(self) -> None:
-        """The server began or ended to attend to every command (MONITOR, CLIENT PAUSE)."""
+        """Something that makes a session special began or ended (MONITOR, SUBSCRIBE ...)."""
         self._look()
 
     @property
@@ -300,6 +308,7 @@ class Session(asyncio.Protocol):
             self._soft_since = 0.0
         if over:
             log.warning("closing %s: it exceeds client-output-buffer-limit", self.address)
+            self.server.stats.output_disconnections += 1
             self.abort()
 
     def _pause(self) -> None:
@@ -331,18 +340,37 @@ class Session(asyncio.Protocol):
             self.reply_mode = "on"
         elif self._reply_mode == "skip next":  # the reply of CLIENT REPLY SKIP itself
             self.reply_mode = "skip"
+        if self.pushes:
+            self._append_pushes()
+
+    def _append_pushes(self) -> None:
+        self.out += self.pushes
+        self.pushes.clear()
 
     def push(self, reply: Any) -> None:
-        """Send something outside the order of replies, at once."""
+        """Send something outside the order of replies."""
         pieces: list[bytes] = []
         encode(reply, self.protocol, pieces)
-        data = b"".join(pieces)
-        if not self._lost:
+        self.deliver(b"".join(pieces))
+
+    def deliver(self, data: bytes) -> None:
+        """Send encoded bytes outside the order of replies: now, or behind replies due before."""
+        if self._closing or self._lost:
+            return
+        if self.executing:
+            self.pushes.append(data)
+        elif self.out:
+            self.out.append(data)
+        else:
             self.net_out += len(data)
             self.write(data)
+            if self.paused:
+                self.server.check_output(self)
 
     def flush(self) -> None:
         """Write the replies so far; closes when the session is to be closed."""
+        if self.pushes:
+            self._append_pushes()
         data = b"".join(self.out)
         self.out.clear()
         if not self._lost:
@@ -403,6 +431,7 @@ class Session(asyncio.Protocol):
         self.no_touch = self.no_evict = False
         self._monitoring = False
         self._reply_mode = "on"
+        self.server.pubsub.forget(self)
         self.transaction = None
         self.server.watches.forget(self)
         self.user = b"default"

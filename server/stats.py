@@ -29,6 +29,7 @@ class Stats:
     errors: Counter[str] = field(default_factory=Counter)  # by code: ERR, WRONGTYPE ...
     protocol_errors: int = 0
     internal_errors: int = 0
+    output_disconnections: int = 0  # clients that passed client-output-buffer-limit
     waits: int = 0  # key reads that waited for the database, joins included
     joins: int = 0  # of those, the ones that joined a load in flight
     stale_served: int = 0

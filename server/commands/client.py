@@ -2,8 +2,8 @@
 
 One line describes a connection, as in Redis (`catClientInfoString`), with two
 fields of later versions at its end (`tot-net-in`, `tot-net-out`). Fields for what
-does not exist here (pub/sub, tracking, reply blocks) hold the value they have in
-Redis when the feature is unused.
+does not exist here (reply blocks) hold the value they have in Redis when the feature
+is unused.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from antecache.server.commands.connection import NAME_CHARACTERS
 from antecache.server.commands.texts import clean, shown
 from antecache.server.encode import OK, Verbatim
 from antecache.server.errors import ClientError
+from antecache.server.pubsub import CHANNEL, PATTERN, SHARD, names_of
 
 BAD_ID = "ERR client-id should be greater than 0"
 OPEN = "noscript loading stale"
@@ -132,9 +133,9 @@ def _line(one: ClientView, now: float, argv: Argv | None) -> bytes:
         "idle": 0 if argv is not None else max(0, int(now - one.last_active)),
         "flags": _flags(one),
         "db": one.db.index,
-        "sub": 0,
-        "psub": 0,
-        "ssub": 0,
+        "sub": len(names_of(one, CHANNEL)),
+        "psub": len(names_of(one, PATTERN)),
+        "ssub": len(names_of(one, SHARD)),
         "multi": -1 if queued is None else len(queued),
         "watch": len(one.watched),
         "qbuf": one.query_buffer,
@@ -166,6 +167,7 @@ def _line(one: ClientView, now: float, argv: Argv | None) -> bytes:
 def _flags(one: ClientView) -> str:
     marks = {
         "O": one.monitoring,
+        "P": one.subscriptions is not None,
         "x": one.transaction is not None,
         "c": one.closing,
         "e": one.no_evict,
@@ -190,8 +192,8 @@ def client_type(arg: bytes) -> str:
 
 
 def type_of(one: ClientView) -> str:
-    """The type of a connection: all are `normal`, those of MONITOR too, as in Redis."""
-    return "normal"
+    """The type of a connection: `pubsub` or `normal`, which those of MONITOR are too."""
+    return "normal" if one.subscriptions is None else "pubsub"
 
 
 @command(

@@ -43,6 +43,8 @@ def ping(client: ClientView, argv: Argv) -> Any:
     """PONG, or the argument."""
     if len(argv) > 2:
         raise ClientError(errors.wrong_arity("ping"))
+    if client.subscriptions is not None and client.protocol == 2:  # looks like a message
+        return [b"pong", argv[1] if len(argv) == 2 else b""]
     return argv[1] if len(argv) == 2 else "PONG"
 
 
