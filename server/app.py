@@ -35,6 +35,7 @@ from antecache.server.config import Config
 from antecache.server.dispatch import Dispatch
 from antecache.server.errors import ClientError, ConfigError
 from antecache.server.histogram import Histogram
+from antecache.server.followups import Followups
 from antecache.server.http import MetricsServer
 from antecache.server.hugepages import HugePages
 from antecache.server.ledger import Ledger
@@ -43,6 +44,7 @@ from antecache.server.prefetch import Prefetcher
 from antecache.server.pubsub import PubSub
 from antecache.server.rates import Rates
 from antecache.server.session import Session
+from antecache.server.rules import RuleBook
 from antecache.server.slowlog import SlowLog
 from antecache.server.stats import Stats
 from antecache.server.store import Store
@@ -105,7 +107,15 @@ class Server:
             row_budget=config.row_budget,
         )
         self.loader.observer = self.prefetcher
-        self.store.on_first_use = self.prefetcher.first_use
+        self.followups = Followups(
+            self.store,
+            self.prefetcher,
+            RuleBook(config.rules),
+            links_on=config.links,
+            never_predict=config.never_predict.split(),
+        )
+        self.loader.on_loaded = self.followups.loaded
+        self.store.on_first_use = self.followups.first_use
         self.store.on_unused = self.prefetcher.unused
         self.dispatch = Dispatch(self.store, self.stats, self.loader, self.access)
         self.dispatch.on_slow = self._slow
@@ -141,6 +151,7 @@ class Server:
             self.sources = Sources(await self.backing.open())
             self.store.owner = self.sources.owner
             for name, reason in self.backing.skipped.items():
+            self.followups.seed(self.backing.links(), self.sources)
                 log.warning("table '%s' is not served: %s", name, reason)
         elif config.sources:
             raise ConfigError("[[source]] needs a database: set 'backing' to its URL")
@@ -295,6 +306,7 @@ class Server:
             "accesslog": 16 * len(self.access.items),
             "store": self.store.metadata_bytes,
             "stale": self.store.attic.size,
+            "links": self.followups.nbytes if self.config.prediction else 0,
         }
 
     def memory(self) -> int:
@@ -336,8 +348,8 @@ class Server:
         store = self.store
         if on:
             self.predictor.resize(self.config.prediction_bytes)
-            store.record = self.access.items.append
-            store.record_miss = self.access.miss
+            store.record = self.followups.recorder(self.access.items.append)
+            store.record_miss = self.followups.miss_recorder(self.access.miss)
             await self.trainer.start()
         else:
             store.record = _nothing

@@ -32,6 +32,7 @@ from antecache.predictor import registry as predictors
 from antecache.server.backing.base import SourceOptions
 from antecache.server.backing.sources import SourceSpec, read_spec
 from antecache.server.errors import ConfigError
+from antecache.server.rules import RuleSpec, read_rule
 from antecache.server.units import parse_duration, parse_memory
 
 #: What the miss log and its kin get where `maxmemory` sets no limit to take a share of: room for
@@ -39,7 +40,7 @@ from antecache.server.units import parse_duration, parse_memory
 UNLIMITED_PREDICTION_MEMORY = 32 << 20
 
 #: Other names that are read: Redis's own, and the singular that `[[source]]` needs.
-ALIASES = {"bind": "host", "maxmemory_policy": "policy", "source": "sources"}
+ALIASES = {"bind": "host", "maxmemory_policy": "policy", "source": "sources", "rule": "rules"}
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
@@ -126,6 +127,14 @@ class Config(msgspec.Struct, kw_only=True):
     precision_floor: Share = 0.25
     #: The most that the learning process may occupy; it is not part of maxmemory.
     trainer_maxmemory: Memory = 512 << 20
+    #: [[rule]] tables: what you know follows what.
+    rules: list[RuleSpec] = msgspec.field(default_factory=list)
+    #: When keys that the fields of a value name are expected (orders:17 has a customer_id, so
+    #: customers:8518 may follow): off, load (a row arrives or is used first) or read (every hit
+    #: too, which costs some 15 µs each).
+    links: Literal["off", "load", "read"] = "load"
+    #: Patterns as in KEYS, separated by spaces, of keys that are never predicted: session:* audit:*
+    never_predict: str = ""
     #: Recorded accesses to learn from at the start: CSV of time,client,key,size, .gz and .zst too.
     history: str = ""
 
@@ -219,6 +228,8 @@ def read_setting(name: str, value: object) -> Any:
     unit = unit_of(field.type)
     if name == "sources":
         return _source_specs(value)
+    if name == "rules":
+        return _rule_specs(value)
     if isinstance(value, bool) and field.type is not bool:
         raise ValueError("expected something else than true or false")
     if unit == "memory" and isinstance(value, str):
@@ -306,6 +317,12 @@ def _source_specs(tables: object) -> list[SourceSpec]:
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise ValueError("expected [[source]] tables of a config file")
     return [read_spec(table) for table in tables]
+
+
+def _rule_specs(tables: object) -> list[RuleSpec]:
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise ValueError("expected [[rule]] tables of a config file")
+    return [read_rule(table) for table in tables]
 
 
 def _suggestion(name: str, dashed: bool) -> str:

@@ -28,6 +28,8 @@ def as_toml() -> str:
             lines.append("#" + line[2:])
         elif name == "sources":
             lines += _EXAMPLE_SOURCE
+        elif name == "rules":
+            lines += _EXAMPLE_RULE
         elif name in FIELDS:
             lines += [f"#{name.replace('_', '-')} = {_toml_value(name)}", ""]
     return "\n".join(lines)
@@ -39,6 +41,14 @@ _EXAMPLE_SOURCE = [
     '#query = "select * from orders where user_id = :id order by created_at desc limit 20"',
     '#as = "json"',
     '#ttl = "5m"',
+    "",
+]
+
+_EXAMPLE_RULE = [
+    "#[[rule]]",
+    '#when = "user:{id}"',
+    '#then = ["cart:{id}", "recommendations:{id}"]',
+    '#if = { hour = "8-18", weekday = "mon-fri", on = "any" }',
     "",
 ]
 

@@ -23,7 +23,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from antecache.server.backing.base import BackingError, BackingTimeout, Loaded, Source
 from antecache.server.stats import Stats
@@ -118,6 +118,8 @@ class Loader:
         self._stats = stats
         self._observe_seconds = observe_seconds
         self.observer: Observer | None = None
+        # Told of every value that came and is kept, once those who waited are served.
+        self.on_loaded: Callable[[bytes, Source, Any, Evidence | None], None] | None = None
         self.inflight: dict[bytes, Load] = {}
         self._lanes: dict[str, Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -302,6 +304,10 @@ class Loader:
                     quiet=True,
                 )
         self._release(finished)
+        if self.on_loaded is not None:
+            for load in finished:
+                if not load.overtaken and load.key in loaded.values:
+                    self.on_loaded(load.key, source, loaded.values[load.key], load.evidence)
 
     def _failed(self, source: Source, batch: list[Load], error: BackingError) -> None:
         store = self._store

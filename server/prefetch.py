@@ -84,6 +84,10 @@ class Prefetcher:
         self.enabled = enabled
         self.plan: Plan | None = None
         self.budget = RowBudget(row_budget)
+        # Further evidence: what is beside the predictor's candidates for a miss, and who else
+        # wants to know of new Plans (`followups.py`).
+        self.more: Callable[[bytes, list[Candidate]], list[Candidate]] | None = None
+        self.on_plan: Callable[[Plan], None] | None = None
 
     # -- the loader's questions ---------------------------------------------
 
@@ -102,11 +106,25 @@ class Prefetcher:
             self.budget.row()
         return planned
 
-    def _consider(self, key: bytes, source: Source, taken: set[bytes]) -> Iterable[Planned]:
+    def pursue(self, key: bytes, candidates: list[Candidate]) -> int:
+        """Fetch what a hit of `key`, or its value, makes likely; how many were queued.
+
+        Nothing rides along: each candidate must be worth a statement of its own.
+        """
+        planned = self._consider(key, None, set(), candidates) if self.enabled else ()
+        return sum(self._loader.prefetch(*plan) for plan in planned)
+
+    def _consider(
+        self,
+        key: bytes,
+        source: Source | None,
+        taken: set[bytes],
+        candidates: list[Candidate] | None = None,
+    ) -> Iterable[Planned]:
         store = self._store
         room = min(MOST, max(1, int(store.probation.room(store.residents) / 2)))
         trial = self._access.trial
-        for candidate, owner, reason in self.decide(key, source, room):
+        for candidate, owner, reason in self.decide(key, source, room, candidates=candidates):
             if owner is not None or reason in TRIED:
                 raw = candidate.why[0][1]  # the estimate before calibration
                 trial(candidate.key, candidate.bucket, raw, owner is not None)
@@ -126,9 +144,15 @@ class Prefetcher:
             yield candidate.key, owner, evidence
 
     def decide(
-        self, key: bytes, source: Source, room: int = MOST, *, probe: bool = True
+        self,
+        key: bytes,
+        source: Source | None,
+        room: int = MOST,
+        *,
+        probe: bool = True,
+        candidates: list[Candidate] | None = None,
     ) -> list[Decision]:
-        """What a miss of `key` would fetch; sends nothing.
+        """What a miss of `key` would fetch, or which of `candidates`; sends nothing.
 
         With `probe`, one candidate in a while of a switched-off rule passes. Most
         candidates are cached or unlikely: that is asked before their source, which
@@ -139,7 +163,11 @@ class Prefetcher:
         peek = store.databases[0].peek
         here = min(self.budget.theta, HIGHEST)
         elsewhere = min(self.budget.theta * ELSEWHERE, HIGHEST)
-        for candidate in self.predictor.candidates(key):
+        if candidates is None:
+            candidates = self.predictor.candidates(key)
+            if self.more is not None:
+                candidates = self.more(key, candidates)
+        for candidate in candidates:
             wanted, score = candidate.key, candidate.score
             owner = None
             if peek(wanted) is not None:
@@ -211,3 +239,5 @@ class Prefetcher:
         """A new Plan was published."""
         self.predictor.adopt(plan)
         self.plan = plan
+        if self.on_plan is not None:
+            self.on_plan(plan)

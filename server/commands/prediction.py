@@ -82,7 +82,9 @@ def rules(client: Any, argv: Argv) -> list[dict[str, Any]]:
         raise ClientError(SYNTAX)
     ledger = client.server.ledger
     fits = matcher(argv[2] if len(argv) == 3 else MATCHES_ALL)
-    books = [book for book in ledger.rules.values() if fits(book.rule.encode())]
+    # the operator's rules are listed before they have fired
+    said = {name: Book(name) for name in client.server.followups.rules.names()}
+    books = [book for book in (said | ledger.rules).values() if fits(book.rule.encode())]
     books.sort(key=lambda book: book.issued, reverse=True)
     return [_book(book, ledger.is_off(book)) for book in books]
 

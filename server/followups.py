@@ -1,0 +1,219 @@
+"""What else makes a key likely: the operator's rules, links in values, and hits.
+
+The predictor's evidence is about misses. This file brings the rest to the same
+prefetcher, and so under the same budgets, gate and precision floor:
+
+- on a miss, and on the first use of a prefetched key, what the `[[rule]]`s say;
+- on a hit, what rules with `on = "hit"` say, and, with `links = "read"`, what the
+  value names. Hits are gathered until the loop comes round; without such a rule
+  or setting a hit costs nothing more;
+- when a row arrives, the keys that its fields name (`predictor/links.py`). Of a
+  row that was itself prefetched, with the joint probability; and what a link or a
+  rule brought is followed further, `DEEPEST` steps at most.
+
+Keys that match `never_predict` are not candidates, whoever names them.
+
+What this file does not do: decide what is fetched, or keep books (`prefetch.py`,
+`ledger.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from antecache.predictor.base import Candidate
+from antecache.predictor.links import Links
+from antecache.predictor.plan import Plan
+from antecache.server.backing.base import Link, Source
+from antecache.server.fields import fields_of
+from antecache.server.glob import matcher
+from antecache.server.prefetch import Prefetcher
+from antecache.server.rules import RuleBook
+from antecache.server.store import Entry, Evidence, Store
+
+#: steps that a chain of links and rules is followed, and hits looked at in one round of the loop
+DEEPEST: Final = 4
+_MOST_HITS: Final = 64
+#: evidence whose own followers are looked for when it arrives
+_FOLLOWED: Final = ("link ", "rule ")
+
+
+class Followups:
+    """Rules and links in front of a prefetcher. `links_on` is the setting `links`."""
+
+    def __init__(
+        self,
+        store: Store,
+        prefetcher: Prefetcher,
+        rules: RuleBook,
+        *,
+        links_on: str = "load",
+        never_predict: Iterable[str] = (),
+    ) -> None:
+        self._store = store
+        self._prefetcher = prefetcher
+        self.rules = rules
+        self.links = Links()
+        self.links_on = links_on
+        self._never = [matcher(pattern.encode()) for pattern in never_predict]
+        self._pending: list[tuple[bytes, bool]] = []
+        prefetcher.more = self.beside
+        prefetcher.on_plan = self.adopt
+
+    def seed(self, links: Iterable[Link], sources: Iterable[Source]) -> None:
+        """Take over the foreign keys of a database whose targets have keys of one field."""
+        by_table = {source.name: source for source in sources}
+        for link in sorted(links):
+            target = by_table.get(link.target_table)
+            pattern = getattr(target, "pattern", None)
+            if pattern is None or pattern.names != (link.target_column,):
+                continue
+            at = pattern.parts.index(pattern.fields[0])
+            head, tail = b"".join(pattern.parts[:at]), b"".join(pattern.parts[at + 1 :])
+            if link.table in by_table:
+                self.links.seed(link.table, link.column, head, tail)
+
+    def adopt(self, plan: Plan) -> None:
+        """Score rules and links by a new Plan."""
+        self.rules.adopt(plan)
+        self.links.adopt(plan)
+
+    def never(self, key: bytes) -> bool:
+        """Whether `key` must never be predicted."""
+        return any(fits(key) for fits in self._never)
+
+    # -- a miss -------------------------------------------------------------
+
+    def beside(self, key: bytes, found: list[Candidate]) -> list[Candidate]:
+        """The predictor's candidates for a miss of `key` and those of the rules, best first."""
+        said = self.rules.candidates(key, hit=False) if self.rules else []
+        return self._allowed(_merged(found, said) if said else found)
+
+    def _allowed(self, found: list[Candidate]) -> list[Candidate]:
+        if not self._never:
+            return found
+        return [candidate for candidate in found if not self.never(candidate.key)]
+
+    # -- a row arrives, or is used for the first time -------------------------
+
+    def loaded(self, key: bytes, source: Source, value: Any, evidence: Evidence | None) -> None:
+        """A value came from its source, asked for, or (with `evidence`) predicted."""
+        if not self._prefetcher.enabled:
+            return
+        if self.links_on == "off":
+            fields: list[tuple[str, bytes]] = []
+        else:
+            fields = list(fields_of(value))
+            if evidence is None:
+                self._read(key, source, fields)
+        found = self.named(key, source, fields)
+        if evidence is not None:
+            depth = 1 + next((int(size) for name, size in evidence.why if name == "depth"), 0)
+            if depth > DEEPEST:
+                return
+            if evidence.rule.startswith(_FOLLOWED):
+                found = _merged(found, self.beside(key, self._prefetcher.predictor.candidates(key)))
+            found = [_chained(candidate, evidence.score, depth) for candidate in found]
+        if found:
+            self._prefetcher.pursue(key, found)
+
+    def first_use(self, entry: Entry, evidence: Evidence) -> None:
+        """A prefetched entry was used: without prediction it would have been loaded now."""
+        self._prefetcher.first_use(entry, evidence)
+        if not self._prefetcher.enabled:
+            return
+        key, found = entry.key, []
+        if self.links_on != "off":
+            fields = list(fields_of(entry.value))
+            self._read(key, evidence.source, fields)
+            found = self.named(key, evidence.source, fields)
+        if self.rules:
+            found = _merged(found, self._allowed(self.rules.candidates(key, hit=False)))
+        if found:
+            self._prefetcher.pursue(key, found)
+
+    def _read(self, key: bytes, source: Source, fields: list[tuple[str, bytes]]) -> None:
+        """A client gets this value, which it would have waited for: learn from it."""
+        self.links.asked(key)
+        self.links.arrived(source.name, key, fields, self._is_absent)
+
+    def named(
+        self, key: bytes, source: Source, fields: Iterable[tuple[str, bytes]]
+    ) -> list[Candidate]:
+        """The absent keys that a value of `key` names."""
+        return self._allowed(self.links.candidates(source.name, key, fields, self._is_absent))
+
+    def _is_absent(self, key: bytes) -> bool:
+        return self._store.databases[0].peek(key) is None
+
+    # -- a hit --------------------------------------------------------------
+
+    def recorder(self, append: Callable[[bytes], None]) -> Callable[[bytes], None]:
+        """What notes a hit: `append` itself unless a rule or a setting fires on hits."""
+        heads = None if self.links_on == "read" else self.rules.on_hit
+        if heads is not None and not heads:
+            return append
+
+        def record(key: bytes) -> None:
+            append(key)
+            if heads is None or key[: key.find(b":") + 1] in heads:
+                self._gather(key, True)
+
+        return record
+
+    def miss_recorder(self, miss: Callable[[bytes], None]) -> Callable[[bytes], None]:
+        """What notes a miss: `miss` itself without rules; keys of no source fire theirs here."""
+        if not self.rules:
+            return miss
+
+        def record(key: bytes) -> None:
+            miss(key)
+            if self._store.owner is None or self._store.owner(key) is None:
+                self._gather(key, False)
+
+        return record
+
+    def _gather(self, key: bytes, hit: bool) -> None:
+        if not self._pending:
+            asyncio.get_running_loop().call_soon(self._flush)
+        if len(self._pending) < _MOST_HITS:
+            self._pending.append((key, hit))
+
+    def _flush(self) -> None:
+        pending, self._pending = self._pending, []
+        for key, hit in dict.fromkeys(pending):
+            found = self._allowed(self.rules.candidates(key, hit=hit))
+            if hit and self.links_on == "read":
+                entry = self._store.databases[0].peek(key)
+                if entry is not None and entry.origin is not None:
+                    source = entry.origin.source
+                    found = _merged(found, self.named(key, source, fields_of(entry.value)))
+            if found:
+                self._prefetcher.pursue(key, found)
+
+    @property
+    def nbytes(self) -> int:
+        """Estimated bytes of the links; rules are as few as the operator writes."""
+        return self.links.nbytes
+
+
+def _merged(first: list[Candidate], second: list[Candidate]) -> list[Candidate]:
+    """Both, a key once with the better score, best first."""
+    if not second:
+        return first
+    best = {candidate.key: candidate for candidate in first}
+    for candidate in second:
+        held = best.get(candidate.key)
+        if held is None or held.score < candidate.score:
+            best[candidate.key] = candidate
+    return sorted(best.values(), key=lambda candidate: candidate.score, reverse=True)
+
+
+def _chained(candidate: Candidate, score: float, depth: int) -> Candidate:
+    """A candidate that holds only if what it follows is asked for too."""
+    return candidate._replace(
+        score=candidate.score * score,
+        why=(*candidate.why, ("chained", score), ("depth", float(depth))),
+    )
