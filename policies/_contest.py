@@ -5,16 +5,17 @@ these in hindsight is about as good as the best of libCacheSim's twenty. The
 windows of W-TinyLFU differ instead of adapting, because ghost caches tell sooner
 than a hill climber which one is right.
 
-The rule looks at pairs. Of the accesses that one of two candidates missed and
-the other hit, a challenger must have won so many more than it lost that chance
-(the square root of all of them) does not explain it, and it must save a share of
-the misses worth the change.
+The rule is that of renting and buying: a change has a price, in misses, and is
+made when another candidate would have saved that much lately. The price is a
+share of what the cache holds, because that is what has to be loaded again in the
+worst case; it is highest where nodes move to another policy, and lowest in a
+small cache, where the ghosts hold the right state already. Chance alone must not
+explain what was saved either.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import sqrt
 from typing import Any, NamedTuple
 
 from antecache.policies._panel import Panel
@@ -28,17 +29,6 @@ class Candidate(NamedTuple):
     settings: dict[str, Any]
 
 
-class Doubt(NamedTuple):
-    """Standard errors by which a challenger must be ahead.
-
-    tune  where it is the leader's policy with another setting
-    move  where it is another policy
-    """
-
-    tune: float
-    move: float
-
-
 CANDIDATES = (
     Candidate("wtinylfu-10", "wtinylfu", {"window": 0.1, "climb": False}),
     Candidate("wtinylfu-1", "wtinylfu", {"window": 0.01, "climb": False}),
@@ -47,33 +37,32 @@ CANDIDATES = (
     Candidate("s3fifo-40", "s3fifo", {"small": 0.4}),
     Candidate("gdsf", "gdsf", {}),
 )
+# Prices of a change, in misses for each key a ghost cache holds: in a small cache, of a
+# setting in a large one, of the policy in a large one.
+FOLLOW, TUNE, MOVE = 0.4, 0.2, 0.4
+LEAST_SAVED = 10  # misses below which nothing happens, however small the cache
+ERRORS = 3.0  # standard errors of chance that what was saved must exceed
+LARGE = "s3fifo-10"  # leads a large cache at first: robust, and its hits cost least
 SIZED = "gdsf"  # leads only where sizes vary, and there from the start
 
 
 def challenger(
-    panel: Panel,
-    candidates: Sequence[Candidate],
-    leader: int,
-    *,
-    doubt: Doubt,
-    least_gain: float,
-    sized: bool,
+    panel: Panel, candidates: Sequence[Candidate], *, keys: float, small: bool, sized: bool
 ) -> int:
-    """The index of the candidate that should lead: `leader`, or the one that gains most.
+    """The index of the candidate that should lead: the leader, or the one that saves most.
 
-    least_gain  share of the leader's misses that must be saved
-    sized       whether the budget counts bytes and sizes vary
+    keys   that a ghost cache holds
+    small  whether the cache follows its leading ghost
+    sized  whether the budget counts bytes and sizes vary
     """
-    only = panel.only
+    leader = panel.leader
     policy = candidates[leader].policy
-    best, most = leader, least_gain * panel.misses[leader]
-    for other, won in enumerate(only[leader]):
-        lost = only[other][leader]
-        gain = won - lost
-        if gain <= most:
+    best, most = leader, LEAST_SAVED
+    for other, saved in enumerate(panel.saved):
+        if saved <= most or saved * saved <= ERRORS * ERRORS * panel.split[other]:
             continue
         candidate = candidates[other]
-        errors = doubt.tune if candidate.policy == policy else doubt.move
-        if gain > errors * sqrt(won + lost) and (sized or candidate.policy != SIZED):
-            best, most = other, gain
+        price = FOLLOW if small else TUNE if candidate.policy == policy else MOVE
+        if saved > price * keys and (sized or candidate.policy != SIZED):
+            best, most = other, saved
     return best

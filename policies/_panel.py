@@ -1,10 +1,13 @@
 """Ghost caches side by side: what would have been missed under other policies.
 
 A panel runs several policies over the accesses to a sample of the keys. Its
-nodes have no values; each *record* holds one shadow per policy for one key. For
-every pair of policies it counts, with decay, the accesses that the one missed
-and the other did not. A pair's counts say more than two miss ratios: what both
-miss or both hit cancels out.
+nodes have no values; each *record* holds one shadow per policy for one key.
+
+One of the policies leads; against it the panel keeps, for each other, the misses
+that other would have saved since it last saved none: a sum that grows by one
+where the leader alone missed, falls by one where the other alone did, and starts
+again at 0 (Page's CUSUM, Biometrika 1954). What both miss or both hit cancels
+out, so it says more than two miss ratios, and it needs no window.
 
 The sample is spatial (Waldspurger et al., 'SHARDS', FAST 2015): a key is in it
 when the bits of `mask` are 0 in a stable hash of it, and a ghost cache gets the
@@ -33,15 +36,17 @@ class Record:
     """One sampled key: its shadows, and a resident node that bears it.
 
     holders  ghost caches and resident nodes that have the key; at 0 the record goes
+    listed   whether it stands in the panel's `left`
     """
 
-    __slots__ = ("cost", "holders", "key", "live", "shadows", "size")
+    __slots__ = ("cost", "holders", "key", "listed", "live", "shadows", "size")
 
     def __init__(self, key: bytes, size: int, cost: float, count: int) -> None:
         self.key = key
         self.size = size
         self.cost = cost
         self.holders = 0
+        self.listed = False
         self.live: Node | None = None
         self.shadows = [Shadow(self) for _ in range(count)]
 
@@ -68,8 +73,10 @@ class Panel:
     mask      2^k - 1: one key of 2^k is in the sample
     accesses  seen, with decay
     misses    of each policy, with decay
-    only      only[i][j]: accesses that i missed and j did not, with decay
-    watched   index of the ghost cache whose victims are noted in `left`; -1 for none
+    leader    index of the one that leads; set it with `lead`
+    saved     misses that each other would have saved lately
+    split     accesses at which it and the leader differed meanwhile
+    watched   whether the leader keeps its limit to the letter, its victims noted in `left`
     """
 
     def __init__(self, policies: Sequence[Policy], scales: Sequence[float], mask: int) -> None:
@@ -80,8 +87,10 @@ class Panel:
         count = len(self.policies)
         self.accesses = 0.0
         self.misses = [0.0] * count
-        self.only = [[0.0] * count for _ in range(count)]
-        self.watched = -1
+        self.leader = 0
+        self.saved = [0] * count
+        self.split = [0] * count
+        self.watched = False
         self.left: deque[Record] = deque()
         self._by_count = False
         self._limits = [float("inf")] * count
@@ -107,6 +116,8 @@ class Panel:
     def thin(self) -> None:
         """Keep every other key of the sample; the rest leaves bit by bit."""
         self.mask = 2 * self.mask + 1
+        self.lead(self.leader)
+        self.decay(0.5)  # an access seen from now on stands for twice as many
         self._leaving += [r for r in self.records.values() if not self.covers(r.key)]
 
     def _settle(self) -> None:
@@ -142,14 +153,10 @@ class Panel:
 
     def _missed(self, record: Record, missed: list[int]) -> None:
         policies, shadows = self.policies, record.shadows
-        misses, only = self.misses, self.only
+        misses = self.misses
         record.holders += 1  # it must not go while it is placed
         if len(missed) < len(policies):
-            hit = [index for index, shadow in enumerate(shadows) if shadow.where]
-            for index in missed:
-                row = only[index]
-                for other in hit:
-                    row[other] += 1.0
+            self._compare(missed)
         for index in missed:
             misses[index] += 1.0
             shadow = shadows[index]
@@ -159,6 +166,27 @@ class Panel:
             self._trim(index)
         self.let_go(record)
 
+    def _compare(self, missed: list[int]) -> None:
+        saved, split = self.saved, self.split
+        if self.leader in missed:
+            for index in range(len(saved)):
+                if index not in missed:
+                    saved[index] += 1
+                    split[index] += 1
+        else:
+            for index in missed:
+                if saved[index] > 1:
+                    saved[index] -= 1
+                    split[index] += 1
+                else:
+                    saved[index] = split[index] = 0
+
+    def lead(self, index: int) -> None:
+        """Another policy leads from now on; what was saved against the former is void."""
+        self.leader = index
+        self.saved = [0] * len(self.saved)
+        self.split = [0] * len(self.split)
+
     def trim(self) -> None:
         """Bring every ghost cache nearer to its limit, the watched one to it."""
         for index in range(len(self.policies)):
@@ -166,17 +194,31 @@ class Panel:
 
     def _trim(self, index: int) -> None:
         policy, limit = self.policies[index], self._limits[index]
-        # the watched one keeps its limit to the letter: what it holds is what shall stay
-        for _ in range(policy.count if index == self.watched else EVICT_AT_ONCE):
+        watched = self.watched and index == self.leader
+        for _ in range(policy.count if watched else EVICT_AT_ONCE):
             if (policy.count if self._by_count else policy.total) <= limit:
                 return
             victim = policy.evict()
             if victim is None:
                 return
             assert isinstance(victim, Shadow)
-            if index == self.watched:
-                self.left.append(victim.record)
+            if watched:
+                self.let_fall(victim.record)
             self.let_go(victim.record)
+
+    def let_fall(self, record: Record) -> None:
+        """Note that the watched ghost cache does not hold this key, once."""
+        if not record.listed:
+            record.listed = True
+            self.left.append(record)
+
+    def next_left(self) -> Record | None:
+        """The first of those noted, which is then noted no longer; None when there is none."""
+        if not self.left:
+            return None
+        record = self.left.popleft()
+        record.listed = False
+        return record
 
     def let_go(self, record: Record) -> None:
         """One holder less; a record that nobody holds goes."""
@@ -189,8 +231,8 @@ class Panel:
         for index, shadow in enumerate(record.shadows):
             if shadow.where:
                 self.policies[index].remove(shadow)
-                if index == self.watched:
-                    self.left.append(record)
+                if self.watched and index == self.leader:
+                    self.let_fall(record)
                 self.let_go(record)
 
     def resize(self, record: Record, size: int) -> None:
@@ -205,7 +247,6 @@ class Panel:
         """Let everything counted so far weigh `factor` times as much."""
         self.accesses *= factor
         self.misses = [count * factor for count in self.misses]
-        self.only = [[count * factor for count in row] for row in self.only]
 
     def ratio(self, index: int) -> float:
         """Estimated miss ratio of a policy over the recent accesses."""

@@ -55,19 +55,29 @@ def names() -> list[str]:
 
 
 def find(name: str) -> type[Policy]:
-    """The class of the policy `name`; ValueError lists the known ones."""
-    if name not in names():
-        raise ValueError(f"unknown eviction policy '{name}'; known: {', '.join(names())}")
-    if (Path(__file__).parent / f"{name}.py").exists():
+    """The class of the policy `name`; ValueError lists the known ones.
+
+    Ours is found without a look at other distributions, which takes milliseconds.
+    """
+    if _ours(name):
         module = import_module(f"antecache.policies.{name}")
         for label, found in vars(module).items():
             if label.lower() == name and isinstance(found, type) and issubclass(found, Policy):
                 return found
         raise ValueError(f"policies/{name}.py has no policy class of that name")
-    loaded = next(point for point in _foreign() if point.name == name).load()
-    if not (isinstance(loaded, type) and issubclass(loaded, Policy)):
-        raise ValueError(f"the entry point '{name}' of {GROUP} is not a Policy")
-    return loaded
+    for point in _foreign():
+        if point.name == name:
+            loaded = point.load()
+            if isinstance(loaded, type) and issubclass(loaded, Policy):
+                return loaded
+            raise ValueError(f"the entry point '{name}' of {GROUP} is not a Policy")
+    raise ValueError(f"unknown eviction policy '{name}'; known: {', '.join(names())}")
+
+
+def _ours(name: str) -> bool:
+    if name in NOT_POLICIES or name.startswith("_") or not name.isidentifier():
+        return False
+    return (Path(__file__).parent / f"{name}.py").exists()
 
 
 def parse_maxmemory_policy(text: str) -> Choice:

@@ -4,8 +4,8 @@ The hand walks from the oldest node to the youngest, wiping marks, and evicts
 the first node without one; then it rests there. Unlike CLOCK it does not move
 the survivors, so newcomers are judged soon and old favourites stay behind it.
 
-Where it differs from libCacheSim: there the hand moves before the newcomer is
-placed; here the newcomer is in the list already, and the hand passes it by.
+The newcomer is in the list already when a victim is chosen; the hand passes it
+by, so that the misses are those of libCacheSim to the count.
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ class Sieve(Policy):
             node = node.next
         self._hand = node
         self.remove(node)
+        if self._hand is newcomer:
+            self._hand = head  # the victim was the youngest but for the newcomer
         return node
 
     def remove(self, node: Node) -> None:
