@@ -11,8 +11,8 @@ Items of a block, in order:
     bytes                       a read of this key found it present
     None, bytes                 a miss of this key: it was not there
     True, bytes                 the first use of a prefetched key
-    int                         the session (or, after PREDICTOR SESSION, the
-                                declared one) of what follows
+    int                         the session of what follows: a connection's number,
+                                or that of a name (`session_number`)
     [bytes, int, float, bool]   a shadow trial opened by the miss before it: an
                                 uncached candidate, its calibration bucket, its raw
                                 confidence, and whether it was prefetched
@@ -21,6 +21,7 @@ Items of a block, in order:
 from __future__ import annotations
 
 import time
+from binascii import crc32
 from typing import Any
 
 import msgspec
@@ -29,6 +30,15 @@ from antecache.server.store.entry import Entry, Evidence
 
 LIMIT = 200_000
 """Items kept between two drains; beyond it the oldest half is dropped and counted."""
+
+
+NAMED_SESSION, DECLARED_SESSION = 1 << 32, 1 << 33
+"""First numbers of sessions that CLIENT SETNAME or PREDICTOR SESSION named; connections are below."""
+
+
+def session_number(name: bytes, *, declared: bool = False) -> int:
+    """The session of this name, on whatever connection; PREDICTOR SESSION's are `declared`."""
+    return crc32(name) | (DECLARED_SESSION if declared else NAMED_SESSION)
 
 
 class AccessLog:

@@ -285,6 +285,13 @@ class ClientView(Protocol):
     @property
     def server(self) -> ServerView: ...
 
+    def asks_as(self, name: bytes, *, declared: bool = False) -> None:
+        """Name the session behind the connection, for prediction."""
+
+    @property
+    def blocked(self) -> Argv | None:
+        """The command of this client that waits for another one (BLPOP), or None."""
+
     @property
     def last_active(self) -> float:
         """Unix seconds of the last command."""

@@ -18,6 +18,8 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from antecache.server import errors
+from antecache.server.accesslog import DECLARED_SESSION, session_number
+from antecache.server.blocked import Waiter
 from antecache.server.command import Argv
 from antecache.server.config import OutputLimit
 from antecache.server.encode import encode
@@ -90,7 +92,7 @@ class Session(asyncio.Protocol):
     def __init__(self, server: Any) -> None:
         self.server = server
         self.id = next(_ids)
-        self.log_id = self.id  # the session in the access log; PREDICTOR SESSION changes it
+        self.log_id = self.id  # the session in the access log; see `asks_as`
         self.db: Database = server.store.databases[0]
         self.protocol = 2
         self.name = b""
@@ -456,11 +458,27 @@ class Session(asyncio.Protocol):
 def _keep_alive(sock: Any, seconds: int) -> None:
     """Have the system ask a silent peer whether it is still there, as Redis does it."""
     if not seconds or sock.family not in (socket.AF_INET, socket.AF_INET6):
+    def asks_as(self, name: bytes, *, declared: bool = False) -> None:
+        """Whose session the reads from now on are, for prediction: one name, one session.
+
+        CLIENT SETNAME names it; PREDICTOR SESSION (`declared`) does so whatever the connection
+        is called, until it is given an empty name.
+        """
+        if declared or self.log_id < DECLARED_SESSION:
+            number = session_number(name, declared=declared) if name else self.id
+            if declared and not name and self.name:
+                number = session_number(self.name)
+            if number != self.log_id:
+                self.log_id = number
+                if self.server.dispatch.logging:
+                    self.server.access.enter(number)
+
         return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if hasattr(socket, "TCP_KEEPIDLE"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(seconds // 3, 1))
+        self.asks_as(b"", declared=True)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
 
 

@@ -58,6 +58,7 @@ def getname(client: ClientView, argv: Argv) -> bytes | None:
 def setname(client: ClientView, argv: Argv) -> Any:
     """Give the connection a name; an empty one takes it away."""
     client.name = clean(argv[2], NAME_CHARACTERS)
+    client.asks_as(client.name)
     return OK
 
 

@@ -136,6 +136,7 @@ def hello(client: ClientView, argv: Argv) -> dict[bytes, Any]:
         raise ClientError(HELLO_NOAUTH)
     if name is not None:
         client.name = name
+        client.asks_as(name)
     client.protocol = protocol
     return {
         b"server": b"redis",

@@ -7,7 +7,6 @@ prefetcher, the ledger and the trainer keep, and pass wishes on to them.
 from __future__ import annotations
 
 import time
-from binascii import crc32
 from typing import Any
 
 from antecache.server.command import Argv, command, container
@@ -261,9 +260,8 @@ def import_(client: Any, argv: Argv) -> str:
     summary="Names the session behind a pooled connection for what follows.",
 )
 def session(client: Any, argv: Argv) -> Any:
-    """OK; the same name means the same session on any connection."""
-    client.log_id = crc32(argv[2]) | 0x1_0000_0000  # beyond the numbers of connections
-    client.server.dispatch.entered = None
+    """OK; the same name means the same session on any connection, an empty one none."""
+    client.asks_as(argv[2], declared=True)
     return OK
 
 
