@@ -31,6 +31,7 @@ from antecache.server.accesslog import AccessLog
 from antecache.server.backing.base import Backing, BackingError, Source
 from antecache.server.backing.registry import open_backing
 from antecache.server.backing.sources import Sources
+from antecache.server.blocked import Blocked
 from antecache.server.config import Config
 from antecache.server.dispatch import Dispatch
 from antecache.server.errors import ClientError, ConfigError
@@ -292,7 +293,10 @@ class Server:
 
     def execute(self, client: Any, argv: list[bytes]) -> Any:
         """Run one command inside another; returns its reply, errors as values."""
-        return self.dispatch.execute(client, argv)
+        try:
+            return self.dispatch.execute(client, argv)
+        except Blocked as blocked:  # nothing may wait half-way through a transaction
+            return blocked.at_once
 
     def absent(self, client: Any, commands: Sequence[list[bytes]]) -> list[bytes]:
         """The keys of these commands that must be loaded before they run."""

@@ -330,10 +330,13 @@ class ServerView(Protocol):
     stats: Stats
     watches: Watches
     pubsub: PubSub
+    notifications: Any  # `listen(letters)`: notify-keyspace-events
     clients: dict[int, Any]  # sessions (ClientView) by id
     monitors: set[Any]  # sessions in MONITOR
     slowlog: SlowLog
-    dispatch: Any  # `slow_ns`: commands that take at least as long are logged in `slowlog`
+    # `slow_ns`: commands that take at least as long are logged in `slowlog`. `blocked`: clients
+    # that wait for keys (server/blocked.py)
+    dispatch: Any
     started: float  # Unix seconds
     run_id: str  # 40 hexadecimal digits, another at every start
     port: int  # the one really listened on

@@ -25,6 +25,7 @@ from typing import Any
 from antecache.server import command as table
 from antecache.server import errors
 from antecache.server.accesslog import AccessLog
+from antecache.server.blocked import Blocked, BlockedClients, Waiter
 from antecache.server.command import Absent, Argv, Command
 from antecache.server.commands import pubsub
 from antecache.server.commands.transactions import queue, refused
@@ -70,6 +71,7 @@ class Dispatch:
         self.on_slow: Any = None  # (session, argv, nanoseconds)
         self.attention: Any = None  # (session, commands) -> commands: MONITOR, CLIENT PAUSE
         self._rows: dict[bytes, Command] = {}
+        self.blocked = BlockedClients(store, self)
 
     # -- the hot loop -------------------------------------------------------
 
@@ -139,6 +141,9 @@ class Dispatch:
             except Absent as absence:
                 self._park(session, commands, index, absence.keys)
                 break
+            except Blocked as blocked:
+                self._block(session, commands, index, blocked)
+                break
             except ClientError as error:
                 reply = self._failed(row, error)
             except Exception:
@@ -201,6 +206,9 @@ class Dispatch:
             reply = handler(session, argv)
         except Absent as absence:
             self._park(session, commands, 0, absence.keys)
+            return
+        except Blocked as blocked:
+            self._block(session, commands, 0, blocked)
             return
         except ClientError as error:
             reply = self._failed(row, error)
@@ -288,6 +296,8 @@ class Dispatch:
     def _unusual(self, session: Any, commands: Sequence[Argv], index: int) -> bool:
         """One command with every check; true when the batch must stop here."""
         argv = commands[index]
+        if self.blocked.ready:
+            self._serve_blocked(session)
         if self.attention is not None and self.attention(session, argv, commands, index):
             return True
         try:
@@ -295,11 +305,16 @@ class Dispatch:
         except Absent as absence:
             self._park(session, commands, index, absence.keys)
             return True
+        except Blocked as blocked:
+            self._block(session, commands, index, blocked)
+            return True
         session.reply(reply)
         return bool(session.closing)
 
     def execute(self, session: Any, argv: Argv, *, queueing: bool = False) -> Any:
-        """Run one command and return its reply, errors as values; may raise `Absent`.
+        """Run one command and return its reply, errors as values.
+
+        May raise `Absent` or `Blocked`.
 
         `queueing` lets an open transaction take the command instead.
         """
@@ -330,7 +345,7 @@ class Dispatch:
             reply = row.handler(session, argv)
         except ClientError as error:
             reply = self._failed(row, error)
-        except Absent:
+        except (Absent, Blocked):
             raise
         except Exception:
             reply = self._broken(row)
@@ -427,7 +442,10 @@ class Dispatch:
     def abandon(self, session: Any) -> None:
         """The session has gone while it waited."""
         waiting = session.waiting
-        if waiting is not None:
+        if isinstance(waiting, Waiter):
+            session.waiting = None
+            self.blocked.forget(waiting)
+        elif waiting is not None:
             session.waiting = None
             self._store.unpin(waiting.keys)
             if waiting.ticket is not None:
@@ -443,8 +461,10 @@ class Dispatch:
         database = session.db
         resumed = Resumed(database, set(waiting.waited), ticket.errors)
         done = 0
-        again: Absent | None = None
+        again: Absent | Blocked | None = None
         for argv in waiting.commands[: waiting.ahead]:
+            if self.blocked.ready:
+                self._serve_blocked(session)
             row = self.find(argv)
             keys = row.keys(argv) if row is not None else []
             error = next((ticket.errors[key] for key in keys if key in ticket.errors), None)
@@ -455,8 +475,8 @@ class Dispatch:
             session.db = resumed
             try:
                 reply = self.execute(session, argv)
-            except Absent as absence:
-                again = absence
+            except (Absent, Blocked) as stop:
+                again = stop
                 break
             finally:
                 if session.db is resumed:
@@ -466,13 +486,50 @@ class Dispatch:
             done += 1
         store.unpin(waiting.keys)
         rest = waiting.commands[done:] + session.take_backlog()
-        if again is not None:
+        if isinstance(again, Absent):
             self._park(session, rest, 0, again.keys)
+            session.flush()
+        elif again is not None:
+            self._block(session, rest, 0, again)
             session.flush()
         elif rest:
             self.run(session, rest)
         else:
             session.flush()
+
+    # -- waiting for a key ---------------------------------------------------
+
+    def _block(self, session: Any, commands: Sequence[Argv], index: int, blocked: Blocked) -> None:
+        """`commands[index]` waits until another client brings what it wants."""
+        session.put_back(commands[index + 1 :])
+        session.waiting = self.blocked.add(session, commands[index], blocked)
+
+    def _serve_blocked(self, session: Any) -> None:
+        """Blocked clients come before the next command of the one that made their keys ready."""
+        self.blocked.serve()
+        if session is not self.entered:
+            self._enter(session)
+
+    def run_again(self, session: Any, argv: Argv) -> Any:
+        """The reply of a command that was blocked; raises `Blocked` while it still is."""
+        if session is not self.entered:
+            self._enter(session)
+        database = session.db
+        session.db = Resumed(database, set(), loads=False)
+        try:
+            return self.execute(session, argv)
+        finally:
+            session.db = database
+
+    def answer_blocked(self, session: Any, argv: Argv, reply: Any) -> None:
+        """A blocked command ends without having found anything."""
+        row = self.find(argv)
+        if row is not None:
+            row.calls += 1
+            if isinstance(reply, ClientError):
+                self._failed(row, reply)
+        session.reply(reply)
+        session.flush()
 
 
 NOT_QUEUED = frozenset(("exec", "discard", "multi", "watch", "quit", "reset"))

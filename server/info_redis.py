@@ -81,20 +81,21 @@ def server(server: ServerView) -> Fields:
 def clients(server: ServerView) -> Fields:
     """Connections."""
     clients = server.clients.values()
+    blocked = server.dispatch.blocked
     return (
         ("connected_clients", len(server.clients)),
         ("cluster_connections", 0),
         ("maxclients", server.config.maxclients),
         ("client_recent_max_input_buffer", max((one.query_buffer for one in clients), default=0)),
         ("client_recent_max_output_buffer", max((one.output_buffer for one in clients), default=0)),
-        ("blocked_clients", 0),
+        ("blocked_clients", len(blocked)),
         ("tracking_clients", 0),
         ("pubsub_clients", server.pubsub.clients),
         ("watching_clients", sum(bool(one.watched) for one in clients)),
-        ("clients_in_timeout_table", 0),
+        ("clients_in_timeout_table", blocked.timers),
         ("total_watched_keys", sum(len(one.watched) for one in clients)),
-        ("total_blocking_keys", 0),
-        ("total_blocking_keys_on_nokey", 0),
+        ("total_blocking_keys", blocked.keys),
+        ("total_blocking_keys_on_nokey", blocked.keys_always),
     )
 
 

@@ -14,7 +14,7 @@ import itertools
 import logging
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from antecache.server import errors
@@ -53,6 +53,7 @@ class Session(asyncio.Protocol):
         "_reply_mode",
         "_run",
         "_run_one",
+        "_served_next",
         "_soft_since",
         "_transaction",
         "_transport",
@@ -114,6 +115,7 @@ class Session(asyncio.Protocol):
         self.transaction_dirty = False
         self._waiting: Any = None
         self._held = False
+        self._served_next = False
         self.out: list[bytes] = []
         self.address = self.local_address = ""
         self.fd = -1
@@ -152,6 +154,7 @@ class Session(asyncio.Protocol):
             or self._monitoring
             or self.subscriptions is not None
             or self._closing
+            or self._served_next
         )
 
     def look(self) -> None:
@@ -160,7 +163,7 @@ class Session(asyncio.Protocol):
 
     @property
     def waiting(self) -> Any:
-        """`dispatch.Waiting` while parked, else None."""
+        """`dispatch.Waiting` or `blocked.Waiter` while parked, else None."""
         return self._waiting
 
     @waiting.setter
@@ -176,6 +179,22 @@ class Session(asyncio.Protocol):
     @held.setter
     def held(self, value: bool) -> None:
         self._held = value
+        self._look()
+
+    @property
+    def blocked(self) -> Argv | None:
+        """The command that waits for another client (BLPOP), or None."""
+        waiting = self._waiting
+        return waiting.argv if isinstance(waiting, Waiter) else None
+
+    @property
+    def served_next(self) -> bool:
+        """Whether it made a key ready: blocked clients are served before its next command."""
+        return self._served_next
+
+    @served_next.setter
+    def served_next(self, value: bool) -> None:
+        self._served_next = value
         self._look()
 
     @property
@@ -387,10 +406,24 @@ class Session(asyncio.Protocol):
         if not self.closing:
             self._look_at_parser()
 
+    def go_on(self) -> None:
+        """A command that was blocked is answered: run what was sent meanwhile."""
+        self.waiting = None
+        commands = self.take_backlog()
+        if self.closing:
+            return
+        if commands:
+            self.server.dispatch.run(self, commands)
+        self._look_at_parser()
+
+    def put_back(self, commands: Sequence[Argv]) -> None:
+        """Run these later, before what is read from now on."""
+        self._backlog[:0] = commands
+
     def hold(self, commands: list[Argv]) -> None:
         """CLIENT PAUSE: keep these commands for later."""
         self.held = True
-        self._backlog[:0] = commands
+        self.put_back(commands)
 
     def release(self) -> None:
         """The pause is over."""
@@ -425,11 +458,27 @@ class Session(asyncio.Protocol):
         self.closing = True
         self._transport.abort()
 
+    def asks_as(self, name: bytes, *, declared: bool = False) -> None:
+        """Whose session the reads from now on are, for prediction: one name, one session.
+
+        CLIENT SETNAME names it; PREDICTOR SESSION (`declared`) does so whatever the connection
+        is called, until it is given an empty name.
+        """
+        if declared or self.log_id < DECLARED_SESSION:
+            number = session_number(name, declared=declared) if name else self.id
+            if declared and not name and self.name:
+                number = session_number(self.name)
+            if number != self.log_id:
+                self.log_id = number
+                if self.server.dispatch.logging:
+                    self.server.access.enter(number)
+
     def reset(self) -> None:
         """RESET: back to the state of a new connection."""
         self.db = self.server.store.databases[0]
         self.protocol = 2
         self.name = b""
+        self.asks_as(b"", declared=True)
         self.no_touch = self.no_evict = False
         self._monitoring = False
         self._reply_mode = "on"
@@ -458,27 +507,11 @@ class Session(asyncio.Protocol):
 def _keep_alive(sock: Any, seconds: int) -> None:
     """Have the system ask a silent peer whether it is still there, as Redis does it."""
     if not seconds or sock.family not in (socket.AF_INET, socket.AF_INET6):
-    def asks_as(self, name: bytes, *, declared: bool = False) -> None:
-        """Whose session the reads from now on are, for prediction: one name, one session.
-
-        CLIENT SETNAME names it; PREDICTOR SESSION (`declared`) does so whatever the connection
-        is called, until it is given an empty name.
-        """
-        if declared or self.log_id < DECLARED_SESSION:
-            number = session_number(name, declared=declared) if name else self.id
-            if declared and not name and self.name:
-                number = session_number(self.name)
-            if number != self.log_id:
-                self.log_id = number
-                if self.server.dispatch.logging:
-                    self.server.access.enter(number)
-
         return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if hasattr(socket, "TCP_KEEPIDLE"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(seconds // 3, 1))
-        self.asks_as(b"", declared=True)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
 
 

@@ -8,6 +8,8 @@ leading zeros and no number beyond 64 bits.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from antecache.server.command import Argv
 from antecache.server.errors import NOT_INTEGER, SYNTAX, ClientError, invalid_expire
 from antecache.server.glob import MATCHES_ALL, Matcher, matcher
@@ -39,23 +41,34 @@ def integer(text: bytes, error: str = NOT_INTEGER) -> int:
     return number
 
 
-def is_integer(text: bytes) -> bool:
-    """Whether Redis would keep this string as an integer."""
-    if not 0 < len(text) <= 20:
-        return False
-    try:
-        integer(text)
-    except ClientError:
-        return False
-    return True
-
-
 def symmetric(text: bytes) -> int:
     """An integer whose opposite fits 64 bits too (counts that may be negative)."""
     number = integer(text)
     if number == INT_MIN:
         raise ClientError(f"ERR value is out of range, value must between {-INT_MAX} and {INT_MAX}")
     return number
+
+
+def in_range(text: bytes, least: int, error: str) -> int:
+    """An integer from `least` on; raises `error` for anything else."""
+    number = integer(text, error)
+    if number < least:
+        raise ClientError(error)
+    return number
+
+
+def counted_keys(at: int) -> Callable[[Argv], list[bytes]]:
+    """`keys_of` for commands with `numkeys key [key ...]`, the number being argument `at`."""
+
+    def keys_of(argv: Argv) -> list[bytes]:
+        try:
+            count = integer(argv[at])
+        except (ClientError, IndexError):
+            return []
+        keys = argv[at + 1 : at + 1 + count] if count > 0 else []
+        return keys if len(keys) == count else []
+
+    return keys_of
 
 
 def expire_option(text: bytes, *, unit: int, relative: bool, now: int, name: str) -> int:

@@ -1,7 +1,7 @@
 """CLIENT, the modes of a connection: NO-EVICT, NO-TOUCH, REPLY, PAUSE, UNBLOCK, TRACKING.
 
 What does not exist here is refused (TRACKING ON) or answered with what is true
-(nobody is blocked, nobody is tracked), never pretended.
+(nobody is tracked), never pretended.
 """
 
 from __future__ import annotations
@@ -87,13 +87,17 @@ def reply(client: ClientView, argv: Argv) -> Any:
     summary="Unblocks a client blocked by a blocking command from a different connection.",
 )
 def unblock(client: ClientView, argv: Argv) -> int:
-    """CLIENT UNBLOCK id [TIMEOUT | ERROR]. No command blocks yet, so nobody is unblocked."""
+    """CLIENT UNBLOCK id [TIMEOUT | ERROR]: 1 if that client was blocked."""
     if len(argv) > 4:
         raise too_many("CLIENT", argv[1])
     if len(argv) == 4 and argv[3].lower() not in (b"timeout", b"error"):
         raise ClientError("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
-    integer(argv[2])
-    return 0
+    number = integer(argv[2])
+    waiting = client.server.clients.get(number)
+    if waiting is None:
+        return 0
+    with_error = len(argv) == 4 and argv[3].lower() == b"error"
+    return int(client.server.dispatch.blocked.unblock(waiting, error=with_error))
 
 
 @command(

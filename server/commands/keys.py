@@ -10,9 +10,6 @@ deadlines (`expiry.py`).
 
 from __future__ import annotations
 
-from typing import Any
-
-from antecache.server.backing.base import Row
 from antecache.server.command import Argv, ClientView, command
 from antecache.server.commands.arguments import integer
 from antecache.server.encode import OK
@@ -22,7 +19,8 @@ from antecache.server.errors import (
     SYNTAX,
     ClientError,
 )
-from antecache.server.store import Database, Entry
+from antecache.server.store import Database, Entry, events
+from antecache.server.store.kinds import kind_of
 
 ONE_KEY = (1, 1, 1)
 TWO_KEYS = (1, 2, 1)
@@ -54,6 +52,7 @@ def del_(client: ClientView, argv: Argv) -> int:
     for key in argv[1:]:
         if db.delete(key):
             removed += 1
+            db.event(events.GENERIC, "del", key)
     return removed
 
 
@@ -108,7 +107,11 @@ def _found(db: Database, key: bytes) -> Entry:
 def _rename(db: Database, entry: Entry, name: bytes) -> None:
     value, expire_at = entry.value, entry.expire_at
     db.delete(entry.key)
+    if db.holds(name):
+        db.delete(name)
     db.put(name, value, expire_at)
+    db.event(events.GENERIC, "rename_from", entry.key)
+    db.event(events.GENERIC, "rename_to", name)
 
 
 @command(
@@ -167,6 +170,8 @@ def move(client: ClientView, argv: Argv) -> int:
     value, expire_at = entry.value, entry.expire_at
     client.db.delete(argv[1])
     target.put(argv[1], value, expire_at)
+    client.db.event(events.GENERIC, "move_from", argv[1])
+    target.event(events.GENERIC, "move_to", argv[1])
     return 1
 
 
@@ -205,14 +210,7 @@ def copy(client: ClientView, argv: Argv) -> int:
         there = client.db.modify(argv[2]) if same else target.peek(argv[2])
         if there is not None:
             return 0
-    target.put(argv[2], duplicate(entry.value), entry.expire_at)
+    elif target.holds(argv[2]):
+        target.delete(argv[2])
+    target.put(argv[2], kind_of(entry.value).copy(entry.value), entry.expire_at)
     return 1
-
-
-def duplicate(value: Any) -> Any:
-    """A value that shares nothing with `value` that may change."""
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, Row):
-        return Row(value.columns, value.values)
-    return value.copy()

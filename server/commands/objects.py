@@ -1,26 +1,16 @@
 """OBJECT: how Redis would hold a value, and how much it is used.
 
-Values are Python objects here and have no encodings; `encoding_of` answers with
-the one that redis-server would choose for the same value with its default
-configuration, since clients and test suites read it. What cannot be seen in the
-value is not answered: a string that APPEND made is `raw` in Redis however short.
+What the encoding of a value would be in Redis is in the table of `store/kinds.py`.
 
 Nothing here loads, counts or refreshes a key.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from antecache.policies.lfu import LFU
-from antecache.server.backing.base import Row
 from antecache.server.command import Argv, ClientView, command, container
-from antecache.server.commands.arguments import is_integer
 from antecache.server.errors import ClientError
-
-HASH_LISTPACK_ENTRIES = 512  # hash-max-listpack-entries
-HASH_LISTPACK_VALUE = 64  # hash-max-listpack-value
-EMBSTR = 44  # OBJ_ENCODING_EMBSTR_SIZE_LIMIT
+from antecache.server.store.kinds import kind_of
 
 NO_LFU = (
     "ERR An LFU maxmemory policy is not selected, access frequency not tracked. "
@@ -37,22 +27,6 @@ container(
 )
 
 
-def encoding_of(value: Any) -> str:
-    """Redis's name of the representation it would choose for `value`."""
-    if isinstance(value, bytes):
-        if is_integer(value):
-            return "int"
-        return "embstr" if len(value) <= EMBSTR else "raw"
-    if isinstance(value, dict | Row):
-        fields = value if isinstance(value, dict) else value.fields()
-        small = len(fields) <= HASH_LISTPACK_ENTRIES and all(
-            len(name) <= HASH_LISTPACK_VALUE and len(text) <= HASH_LISTPACK_VALUE
-            for name, text in fields.items()
-        )
-        return "listpack" if small else "hashtable"
-    return str(value.encoding)
-
-
 @command(
     "object|encoding",
     3,
@@ -64,7 +38,7 @@ def encoding_of(value: Any) -> str:
 def encoding(client: ClientView, argv: Argv) -> bytes | None:
     """OBJECT ENCODING key."""
     entry = client.db.peek(argv[2])
-    return None if entry is None else encoding_of(entry.value).encode()
+    return None if entry is None else kind_of(entry.value).encoding(entry.value).encode()
 
 
 @command(

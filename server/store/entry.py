@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from antecache.policies.base import Node
-from antecache.server.backing.base import Row, Source
+from antecache.server.backing.base import Source
+from antecache.server.store.kinds import kind_of
 
 if TYPE_CHECKING:
     from antecache.server.store.shard import Shard
@@ -109,16 +110,4 @@ class Entry(Node):
     @property
     def kind(self) -> str:
         """The value's Redis type."""
-        return type_of(self.value)
-
-
-def type_of(value: Any) -> str:
-    """The Redis type name of a value, as TYPE shows it."""
-    if isinstance(value, bytes):
-        return "string"
-    if isinstance(value, dict | Row):
-        return "hash"
-    if isinstance(value, set):
-        return "set"
-    kind: str = getattr(value, "redis_type", "list")
-    return kind
+        return kind_of(self.value).name

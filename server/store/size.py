@@ -20,6 +20,8 @@ SLOT = 65
 OVERHEAD = ENTRY + SLOT
 DICT = 140  # an empty dict that is about to hold fields
 FIELD = 2 * BYTES + 16 + 30  # two strings, rounding of both, their share of the table
+SET = 216  # an empty set
+DEQUE = 700  # an empty list: a deque has room for 64 items, of which each is charged a part
 DEADLINE = 80  # the number, and a slot in the expiry index
 
 # Sizes are shared objects below this bound: an int of its own per entry would
@@ -52,6 +54,16 @@ def of_field(name: bytes, value: bytes) -> int:
     return FIELD + len(name) + len(value)
 
 
+def of_member(member: bytes) -> int:
+    """Bytes one member adds to a set."""
+    return BYTES + 48 + len(member)
+
+
+def of_item(item: bytes) -> int:
+    """Bytes one item adds to a list."""
+    return BYTES + 16 + len(item)
+
+
 def of_value(value: Any) -> int:
     """Estimated bytes of a value, whatever its type; O(n) in its elements."""
     if isinstance(value, bytes):
@@ -59,9 +71,9 @@ def of_value(value: Any) -> int:
     if isinstance(value, dict):
         return DICT + sum(of_field(k, v) for k, v in value.items())
     if isinstance(value, set | frozenset):
-        return 216 + sum(BYTES + 48 + len(member) for member in value)
-    if isinstance(value, list | deque):
-        return 88 + sum(BYTES + 16 + len(item) for item in value)
+        return SET + sum(map(of_member, value))
+    if isinstance(value, deque):
+        return DEQUE + sum(map(of_item, value))
     return int(value.nbytes)
 
 

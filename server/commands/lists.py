@@ -1,0 +1,410 @@
+"""Lists: LPUSH, LPOP, LRANGE and the rest that works on one list.
+
+The value is a deque of bytes: both ends in constant time and in C, which is what lists are
+used for, and an index is reached in blocks of 64 from the nearer end. A list without items
+does not exist: whatever takes the last one deletes the key.
+
+What this file does not do: move items between lists, or wait for them
+(`lists_moving.py`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from itertools import filterfalse, islice, takewhile
+
+from antecache.server.command import Argv, ClientView, command
+from antecache.server.commands.arguments import in_range, integer
+from antecache.server.encode import NULL_ARRAY, OK, NullArray
+from antecache.server.errors import (
+    INDEX_OUT_OF_RANGE,
+    NO_SUCH_KEY,
+    SYNTAX,
+    WRONGTYPE,
+    ClientError,
+    wrong_arity,
+)
+from antecache.server.store import Entry, events
+from antecache.server.store import size as sizes
+
+ONE_KEY = (1, 1, 1)
+NOT_POSITIVE = "ERR value is out of range, must be positive"
+SKIPPED = 2000  # items passed one by one; beyond them it is quicker to turn the whole list
+
+List = deque[bytes]
+
+
+def list_of(entry: Entry | None) -> List | None:
+    """The list of an entry, None for no entry."""
+    if entry is None:
+        return None
+    value = entry.value
+    if type(value) is deque:
+        return value
+    raise ClientError(WRONGTYPE)
+
+
+def push(client: ClientView, key: bytes, entry: Entry | None, items: Argv, *, left: bool) -> int:
+    """Add items one after the other at one end of a list just looked up; its new length."""
+    if entry is None:
+        client.db.put(key, deque(reversed(items) if left else items))
+        length = len(items)
+    else:
+        value: List = entry.value
+        if left:
+            value.extendleft(items)
+        else:
+            value.extend(items)
+        length = len(value)
+        client.db.grew(entry, sum(map(sizes.of_item, items)))
+    client.db.event(events.LIST, "lpush" if left else "rpush", key)
+    return length
+
+
+def pop(client: ClientView, entry: Entry, count: int, *, left: bool) -> list[bytes]:
+    """Take up to `count` items from one end of a list, the end's own first."""
+    value: List = entry.value
+    if count >= len(value):
+        items = list(value) if left else list(reversed(value))
+        value.clear()
+    else:
+        take = value.popleft if left else value.pop
+        items = [take() for _ in range(count)]
+    if items:
+        removed(client, entry, -sum(map(sizes.of_item, items)), "lpop" if left else "rpop")
+    return items
+
+
+def removed(client: ClientView, entry: Entry, delta: int, event: str) -> None:
+    """Items are gone from a list, and with the last of them the key."""
+    db, key = client.db, entry.key
+    if entry.value:
+        db.grew(entry, delta)
+        db.event(events.LIST, event, key)
+    else:
+        db.delete(key)
+        db.event(events.LIST, event, key)
+        db.event(events.GENERIC, "del", key)
+
+
+def _push(client: ClientView, argv: Argv, *, left: bool, create: bool = True) -> int:
+    entry = client.db.modify(argv[1])
+    if list_of(entry) is None and not create:
+        return 0
+    return push(client, argv[1], entry, argv[2:], left=left)
+
+
+PUSHES = "O(1) for each element added, so O(N) to add N elements when the command is called "
+
+
+@command(
+    "lpush",
+    -3,
+    flags="write denyoom fast",
+    keys=ONE_KEY,
+    group="list",
+    complexity=PUSHES + "with multiple arguments.",
+    summary="Prepends one or more elements to a list. Creates the key if it doesn't exist.",
+)
+def lpush(client: ClientView, argv: Argv) -> int:
+    """LPUSH key element [element ...]."""
+    return _push(client, argv, left=True)
+
+
+@command(
+    "rpush",
+    -3,
+    flags="write denyoom fast",
+    keys=ONE_KEY,
+    group="list",
+    complexity=PUSHES + "with multiple arguments.",
+    summary="Appends one or more elements to a list. Creates the key if it doesn't exist.",
+)
+def rpush(client: ClientView, argv: Argv) -> int:
+    """RPUSH key element [element ...]."""
+    return _push(client, argv, left=False)
+
+
+@command(
+    "lpushx",
+    -3,
+    flags="write denyoom fast",
+    keys=ONE_KEY,
+    group="list",
+    since="2.2.0",
+    complexity=PUSHES + "with multiple arguments.",
+    summary="Prepends one or more elements to a list only when the list exists.",
+)
+def lpushx(client: ClientView, argv: Argv) -> int:
+    """LPUSHX key element [element ...]."""
+    return _push(client, argv, left=True, create=False)
+
+
+@command(
+    "rpushx",
+    -3,
+    flags="write denyoom fast",
+    keys=ONE_KEY,
+    group="list",
+    since="2.2.0",
+    complexity=PUSHES + "with multiple arguments.",
+    summary="Appends an element to a list only when the list exists.",
+)
+def rpushx(client: ClientView, argv: Argv) -> int:
+    """RPUSHX key element [element ...]."""
+    return _push(client, argv, left=False, create=False)
+
+
+def _pop(client: ClientView, argv: Argv, *, left: bool) -> bytes | list[bytes] | NullArray | None:
+    if len(argv) > 3:
+        raise ClientError(wrong_arity(argv[0].decode()))
+    count = in_range(argv[2], 0, NOT_POSITIVE) if len(argv) == 3 else None
+    entry = client.db.modify(argv[1])
+    if entry is None:
+        return None if count is None else NULL_ARRAY
+    list_of(entry)
+    if count is None:
+        return pop(client, entry, 1, left=left)[0]
+    return pop(client, entry, count, left=left)
+
+
+@command(
+    "lpop",
+    -2,
+    flags="write fast",
+    keys=ONE_KEY,
+    group="list",
+    complexity="O(N) where N is the number of elements returned",
+    summary="Returns the first elements in a list after removing it. "
+    "Deletes the list if the last element was popped.",
+)
+def lpop(client: ClientView, argv: Argv) -> bytes | list[bytes] | NullArray | None:
+    """LPOP key [count]."""
+    return _pop(client, argv, left=True)
+
+
+@command(
+    "rpop",
+    -2,
+    flags="write fast",
+    keys=ONE_KEY,
+    group="list",
+    complexity="O(N) where N is the number of elements returned",
+    summary="Returns and removes the last elements of a list. "
+    "Deletes the list if the last element was popped.",
+)
+def rpop(client: ClientView, argv: Argv) -> bytes | list[bytes] | NullArray | None:
+    """RPOP key [count]."""
+    return _pop(client, argv, left=False)
+
+
+@command(
+    "llen",
+    2,
+    flags="readonly fast",
+    keys=ONE_KEY,
+    group="list",
+    summary="Returns the length of a list.",
+)
+def llen(client: ClientView, argv: Argv) -> int:
+    """LLEN key."""
+    return len(list_of(client.db.read(argv[1])) or ())
+
+
+def span(start: int, stop: int, length: int) -> tuple[int, int]:
+    """The half-open range that inclusive indices mean, negative ones counted from the end."""
+    if start < 0:
+        start = max(start + length, 0)
+    if stop < 0:
+        stop += length
+    return start, max(min(stop + 1, length), start)
+
+
+@command(
+    "lrange",
+    4,
+    flags="readonly",
+    keys=ONE_KEY,
+    group="list",
+    complexity="O(S+N) where S is the distance of start offset from HEAD for small lists, from "
+    "nearest end (HEAD or TAIL) for large lists; and N is the number of elements in the "
+    "specified range.",
+    summary="Returns a range of elements from a list.",
+)
+def lrange(client: ClientView, argv: Argv) -> list[bytes]:
+    """LRANGE key start stop."""
+    start, stop = integer(argv[2]), integer(argv[3])
+    value = list_of(client.db.read(argv[1]))
+    if value is None:
+        return []
+    return items_of(value, *span(start, stop, len(value)))
+
+
+def items_of(value: List, start: int, stop: int) -> list[bytes]:
+    """The items of a half-open range within the list."""
+    length = len(value)
+    if start >= stop:
+        return []
+    if start <= SKIPPED:
+        return list(islice(value, start, stop))
+    after = length - stop
+    if after <= SKIPPED:
+        found = list(islice(reversed(value), after, length - start))
+        found.reverse()
+        return found
+    # Far from both ends: turning the list moves pointers by the block.
+    turn = -start if start <= length // 2 else length - start
+    value.rotate(turn)
+    try:
+        return list(islice(value, stop - start))
+    finally:
+        value.rotate(-turn)
+
+
+@command(
+    "lindex",
+    3,
+    flags="readonly",
+    keys=ONE_KEY,
+    group="list",
+    complexity="O(N) where N is the number of elements to traverse to get to the element at "
+    "index. This makes asking for the first or the last element of the list O(1).",
+    summary="Returns an element from a list by its index.",
+)
+def lindex(client: ClientView, argv: Argv) -> bytes | None:
+    """LINDEX key index."""
+    value = list_of(client.db.read(argv[1]))
+    if value is None:  # Redis does not look at the index then
+        return None
+    index = integer(argv[2])
+    return value[index] if -len(value) <= index < len(value) else None
+
+
+@command(
+    "lset",
+    4,
+    flags="write denyoom",
+    keys=ONE_KEY,
+    group="list",
+    complexity="O(N) where N is the length of the list. Setting either the first or the last "
+    "element of the list is O(1).",
+    summary="Sets the value of an element in a list by its index.",
+)
+def lset(client: ClientView, argv: Argv) -> bytes:
+    """LSET key index element."""
+    entry = client.db.modify(argv[1])
+    value = list_of(entry)
+    if entry is None or value is None:
+        raise ClientError(NO_SUCH_KEY)
+    index = integer(argv[2])
+    if not -len(value) <= index < len(value):
+        raise ClientError(INDEX_OUT_OF_RANGE)
+    delta = len(argv[3]) - len(value[index])
+    value[index] = argv[3]
+    client.db.grew(entry, delta)
+    client.db.event(events.LIST, "lset", argv[1])
+    return OK
+
+
+@command(
+    "linsert",
+    5,
+    flags="write denyoom",
+    keys=ONE_KEY,
+    group="list",
+    since="2.2.0",
+    complexity="O(N) where N is the number of elements to traverse before seeing the value pivot. "
+    "This means that inserting somewhere on the left end on the list (head) can be considered "
+    "O(1) and inserting somewhere on the right end (tail) is O(N).",
+    summary="Inserts an element before or after another element in a list.",
+)
+def linsert(client: ClientView, argv: Argv) -> int:
+    """LINSERT key BEFORE | AFTER pivot element: the new length, -1 without the pivot."""
+    where = argv[2].upper()
+    if where not in (b"BEFORE", b"AFTER"):
+        raise ClientError(SYNTAX)
+    entry = client.db.modify(argv[1])
+    value = list_of(entry)
+    if entry is None or value is None:
+        return 0
+    try:
+        at = value.index(argv[3])
+    except ValueError:
+        return -1
+    value.insert(at + (where == b"AFTER"), argv[4])
+    client.db.grew(entry, sizes.of_item(argv[4]))
+    client.db.event(events.LIST, "linsert", argv[1])
+    return len(value)
+
+
+@command(
+    "lrem",
+    4,
+    flags="write",
+    keys=ONE_KEY,
+    group="list",
+    complexity="O(N+M) where N is the length of the list and M is the number of elements removed.",
+    summary="Removes elements from a list. Deletes the list if the last element was removed.",
+)
+def lrem(client: ClientView, argv: Argv) -> int:
+    """LREM key count element: the first `count`, from the end if negative, all with 0."""
+    count = integer(argv[2])
+    entry = client.db.modify(argv[1])
+    value = list_of(entry)
+    if entry is None or value is None:
+        return 0
+    item = argv[3]
+    there = value.count(item)
+    gone = min(there, abs(count) or there)
+    if not gone:
+        return 0
+    if count < 0:
+        value.reverse()
+    if gone == there:
+        kept = deque(filterfalse(item.__eq__, value))
+    else:
+        kept = deque(_without(value, item, gone))
+    if count < 0:
+        kept.reverse()
+    entry.value = kept
+    removed(client, entry, -gone * sizes.of_item(item), "lrem")
+    return gone
+
+
+def _without(value: List, item: bytes, times: int) -> Iterator[bytes]:
+    """The list less the first `times` of an item."""
+    rest = iter(value)
+    for _ in range(times):
+        yield from takewhile(item.__ne__, rest)
+    yield from rest
+
+
+@command(
+    "ltrim",
+    4,
+    flags="write",
+    keys=ONE_KEY,
+    group="list",
+    complexity="O(N) where N is the number of elements to be removed by the operation.",
+    summary="Removes elements from both ends a list. Deletes the list if all elements were "
+    "trimmed.",
+)
+def ltrim(client: ClientView, argv: Argv) -> bytes:
+    """LTRIM key start stop."""
+    first, last = integer(argv[2]), integer(argv[3])
+    entry = client.db.modify(argv[1])
+    value = list_of(entry)
+    if entry is None or value is None:
+        return OK
+    start, stop = span(first, last, len(value))
+    delta = 0
+    if start >= stop:
+        value.clear()
+    else:
+        for _ in range(len(value) - stop):
+            delta -= sizes.of_item(value.pop())
+        for _ in range(start):
+            delta -= sizes.of_item(value.popleft())
+    removed(client, entry, delta, "ltrim")
+    return OK
