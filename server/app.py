@@ -41,6 +41,7 @@ from antecache.server.http import MetricsServer
 from antecache.server.hugepages import HugePages
 from antecache.server.ledger import Ledger
 from antecache.server.loader import Loader
+from antecache.server.notifications import Notifications
 from antecache.server.prefetch import Prefetcher
 from antecache.server.pubsub import PubSub
 from antecache.server.rates import Rates
@@ -90,6 +91,8 @@ class Server:
         )
         self.watches = Watches(self.store)
         self.pubsub = PubSub()
+        self.notifications = Notifications(self.store, self.pubsub)
+        self.notifications.listen(config.notify_keyspace_events)
         self.sources = Sources([])
         self.access = AccessLog()
         self.loader = Loader(

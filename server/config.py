@@ -154,6 +154,8 @@ class Config(msgspec.Struct, kw_only=True):
     slowlog_log_slower_than: int = 10000
     #: Entries that SLOWLOG keeps.
     slowlog_max_len: Count = 128
+    #: Events of keys that are published, in Redis's letters (KEA: all of them); empty: none.
+    notify_keyspace_events: str = ""
 
     @property
     def prediction_bytes(self) -> int:
@@ -259,6 +261,7 @@ def check(config: Config) -> None:
         ("policy", parse_maxmemory_policy),
         ("predictor", _find_predictor),
         ("client_output_buffer_limit", parse_output_limits),
+        ("notify_keyspace_events", parse_events),
     ):
         try:
             parse(getattr(config, name))
@@ -291,6 +294,19 @@ def parse_output_limits(text: str) -> dict[str, OutputLimit]:
             raise ValueError(f"'{seconds}' is not a number of seconds")
         limits[kind] = OutputLimit(parse_memory(hard), parse_memory(soft), int(seconds))
     return limits
+
+
+def parse_events(text: str) -> str:
+    """Classes of events in the order Redis shows them; raises ValueError with the reason.
+
+    Redis shows no `n` where all other classes are on; here it can be seen.
+    """
+    if set(text) - set("KEg$lshzxetdmnA"):
+        raise ValueError("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
+    classes = "g$lshzxetd"
+    given = set(text) | (set(classes) if "A" in text else set())
+    shown = "A" if given >= set(classes) else "".join(c for c in classes if c in given)
+    return shown + "".join(c for c in "nKEm" if c in given)
 
 
 def _apply(config: Config, given: Mapping[str, object], origin: str, dashed: bool = False) -> None:

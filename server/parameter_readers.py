@@ -79,16 +79,6 @@ def policy(text: str) -> str:
     return text.strip().lower()
 
 
-def events(text: str) -> str:
-    """notify-keyspace-events, its letters in the order Redis shows them."""
-    if set(text) - set("KEg$lshzxetdmnA"):
-        raise ValueError("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
-    classes = "g$lshzxetd"
-    given = set(text) | (set(classes) if "A" in text else set())
-    shown = "A" if given >= set(classes) else "".join(c for c in classes if c in given)
-    return shown + "".join(c for c in "KEmn" if c in given)
-
-
 def save_points(text: str) -> str:
     """save: pairs of seconds and changes; empty for none."""
     words = text.split()

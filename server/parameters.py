@@ -18,11 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from antecache.server.config import Config, read_setting
+from antecache.server.config import Config, parse_events, read_setting
 from antecache.server.parameter_readers import (
     INT,
     LONG,
-    events,
     integer,
     memory,
     merged_limits,
@@ -99,6 +98,7 @@ SETTINGS: dict[str, Setting] = {
     ),
     "slowlog-log-slower-than": _setting("slowlog_log_slower_than", integer(-LONG - 1, LONG)),
     "slowlog-max-len": _setting("slowlog_max_len", integer(0, LONG)),
+    "notify-keyspace-events": _setting("notify_keyspace_events", parse_events),
     "loglevel": _setting("loglevel", one_of("debug", "verbose", "notice", "warning")),
     "maxkeys": _setting("maxkeys", integer(0, LONG)),
     "prediction": _setting("prediction", _reader("prediction")),
@@ -133,8 +133,6 @@ def _fixed() -> Iterator[tuple[str, Fixed]]:
             read: Callable[[str], Any] | None = None
             if name == "save":
                 read = save_points
-            elif name == "notify-keyspace-events":
-                read = events
             elif value in ("yes", "no"):
                 read = yes_no
             elif re.fullmatch(r"-?\d+", value):
@@ -208,7 +206,6 @@ min-replicas-to-write 0
 min-slaves-max-lag 10
 min-slaves-to-write 0
 no-appendfsync-on-rewrite no
-notify-keyspace-events
 oom-score-adj no
 pidfile
 rdbchecksum yes

@@ -23,6 +23,7 @@ from antecache.server.errors import (
     WRONGTYPE,
     ClientError,
 )
+from antecache.server.store import events
 
 
 def _count(client: ClientView, key: bytes, step: int) -> int:
@@ -30,6 +31,7 @@ def _count(client: ClientView, key: bytes, step: int) -> int:
     entry = db.modify(key)
     if entry is None:
         db.put(key, b"%d" % step)
+        db.event(events.STRING, "incrby", key)
         return step
     value = entry.value
     if type(value) is not bytes:
@@ -49,6 +51,7 @@ def _count(client: ClientView, key: bytes, step: int) -> int:
         db.store.dirty += 1
     else:
         replace(client, entry, text)
+        db.event(events.STRING, "incrby", key)
     return number
 
 
@@ -136,4 +139,5 @@ def incrbyfloat(client: ClientView, argv: Argv) -> bytes:
         client.db.put(argv[1], text)
     else:
         replace(client, entry, text)
+    client.db.event(events.STRING, "incrbyfloat", argv[1])
     return text

@@ -13,6 +13,7 @@ from __future__ import annotations
 from antecache.server.command import Argv, ClientView, command
 from antecache.server.commands.arguments import MILLISECOND, SECOND, deadline
 from antecache.server.errors import ClientError
+from antecache.server.store import events
 
 ONE_KEY = (1, 1, 1)
 
@@ -87,8 +88,10 @@ def _expire(client: ClientView, argv: Argv, unit: int, *, relative: bool, name: 
             return 0
     if at <= now:
         db.delete(argv[1])
+        db.event(events.GENERIC, "del", argv[1])
     else:
         db.set_deadline(entry, at)
+        db.event(events.GENERIC, "expire", argv[1])
     return 1
 
 
@@ -190,4 +193,5 @@ def persist(client: ClientView, argv: Argv) -> int:
     if entry is None or not entry.expire_at:
         return 0
     client.db.set_deadline(entry, 0)
+    client.db.event(events.GENERIC, "persist", argv[1])
     return 1

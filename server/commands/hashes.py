@@ -38,7 +38,7 @@ from antecache.server.errors import (
     wrong_arity,
 )
 from antecache.server.hash import Hash
-from antecache.server.store import Entry
+from antecache.server.store import Entry, events
 from antecache.server.store import size as sizes
 
 ONE_KEY = (1, 1, 1)
@@ -61,11 +61,12 @@ def fields_of(entry: Entry | None) -> Fields:
     raise ClientError(WRONGTYPE)
 
 
-def _store(client: ClientView, entry: Entry | None, argv: Argv) -> int:
+def _store(client: ClientView, entry: Entry | None, argv: Argv, event: str = "hset") -> int:
     """Set the pairs from argv[2] on in a hash just looked up; returns how many fields are new."""
     if entry is None:
         fields = dict(zip(argv[2::2], argv[3::2], strict=True))
         client.db.put(argv[1], fields)
+        client.db.event(events.HASH, event, argv[1])
         return len(fields)
     if not isinstance(entry.value, dict | Row):
         raise ClientError(WRONGTYPE)
@@ -84,6 +85,7 @@ def _store(client: ClientView, entry: Entry | None, argv: Argv) -> int:
         client.db.grew(entry, delta)
     else:
         client.db.changed(entry)
+    client.db.event(events.HASH, event, argv[1])
     return added
 
 
@@ -287,8 +289,10 @@ def hdel(client: ClientView, argv: Argv) -> int:
         if value is not None:
             removed += 1
             delta -= sizes.of_field(name, value)
+    client.db.event(events.HASH, "hdel", argv[1])
     if not fields:
         client.db.delete(argv[1])
+        client.db.event(events.GENERIC, "del", argv[1])
     else:
         client.db.grew(entry, delta)
     return removed
@@ -311,7 +315,7 @@ def hincrby(client: ClientView, argv: Argv) -> int:
     number = integer(fields_of(entry).get(argv[2], b"0"), HASH_NOT_INTEGER) + step
     if not INT_MIN <= number <= INT_MAX:
         raise ClientError(OVERFLOW)
-    _store(client, entry, [*argv[:3], b"%d" % number])
+    _store(client, entry, [*argv[:3], b"%d" % number], "hincrby")
     return number
 
 
@@ -339,7 +343,7 @@ def hincrbyfloat(client: ClientView, argv: Argv) -> bytes:
     text = longdouble.total(number, step)
     if text is None:
         raise ClientError(NAN_OR_INFINITY)
-    _store(client, entry, [*argv[:3], text])
+    _store(client, entry, [*argv[:3], text], "hincrbyfloat")
     return text
 
 

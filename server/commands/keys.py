@@ -213,4 +213,5 @@ def copy(client: ClientView, argv: Argv) -> int:
     elif target.holds(argv[2]):
         target.delete(argv[2])
     target.put(argv[2], kind_of(entry.value).copy(entry.value), entry.expire_at)
+    target.event(events.GENERIC, "copy_to", argv[2])
     return 1

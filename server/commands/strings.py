@@ -30,7 +30,7 @@ from antecache.server.errors import (
     ClientError,
     wrong_arity,
 )
-from antecache.server.store import Entry
+from antecache.server.store import Entry, events
 from antecache.server.store import size as sizes
 
 ONE_KEY = (1, 1, 1)
@@ -168,7 +168,15 @@ def _set_with_options(client: ClientView, argv: Argv) -> bytes | None:
     if condition and (entry is None) != (condition == b"NX"):
         return old
     db.put(argv[1], argv[2], expire_at, keep_deadline=keep)
+    if db.store.events:
+        _tell(client, argv[1], expire=expire is not None)
     return old if get_old else OK
+
+
+def _tell(client: ClientView, key: bytes, *, expire: bool) -> None:
+    client.db.event(events.STRING, "set", key)
+    if expire:
+        client.db.event(events.GENERIC, "expire", key)
 
 
 def _expire_at(client: ClientView, option: bytes, text: bytes, *, name: str) -> int:
@@ -188,7 +196,7 @@ def setnx(client: ClientView, argv: Argv) -> int:
     """SETNX key value."""
     if client.db.modify(argv[1]) is not None:
         return 0
-    client.db.put(argv[1], argv[2])
+    client.db.set_string(argv[1], argv[2])
     return 1
 
 
@@ -226,6 +234,8 @@ def _set_for(client: ClientView, argv: Argv, unit: int, name: str) -> bytes:
     now = client.db.store.now
     at = expire_option(argv[2], unit=unit, relative=True, now=now, name=name)
     client.db.put(argv[1], argv[3], at)
+    if client.db.store.events:
+        _tell(client, argv[1], expire=True)
     return OK
 
 
@@ -263,10 +273,13 @@ def getex(client: ClientView, argv: Argv) -> bytes | None:
         expire_at = _expire_at(client, *expire, name="getex")
         if expire_at <= db.store.now:
             db.delete(argv[1])
+            db.event(events.GENERIC, "del", argv[1])
         else:
             db.set_deadline(entry, expire_at)
+            db.event(events.GENERIC, "expire", argv[1])
     elif persist and entry.expire_at:
         db.set_deadline(entry, 0)
+        db.event(events.GENERIC, "persist", argv[1])
     return value
 
 
@@ -284,6 +297,7 @@ def getdel(client: ClientView, argv: Argv) -> bytes | None:
     value = string_of(client.db.read(argv[1]))
     if value is not None:
         client.db.delete(argv[1])
+        client.db.event(events.GENERIC, "del", argv[1])
     return value
 
 
@@ -298,7 +312,7 @@ def getdel(client: ClientView, argv: Argv) -> bytes | None:
 def getset(client: ClientView, argv: Argv) -> bytes | None:
     """GETSET key value."""
     old = string_of(client.db.read(argv[1]))
-    client.db.put(argv[1], argv[2])
+    client.db.set_string(argv[1], argv[2])
     return old
 
 
@@ -364,5 +378,5 @@ def msetnx(client: ClientView, argv: Argv) -> int:
         if db.modify(key) is not None:
             return 0
     for at in range(1, len(argv), 2):
-        db.put(argv[at], argv[at + 1])
+        db.set_string(argv[at], argv[at + 1])
     return 1

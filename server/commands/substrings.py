@@ -11,6 +11,7 @@ from antecache.server.command import Argv, ClientView, command
 from antecache.server.commands.arguments import integer
 from antecache.server.commands.strings import ONE_KEY, replace, string_of
 from antecache.server.errors import OUT_OF_RANGE, STRING_TOO_LONG, ClientError
+from antecache.server.store import events
 
 
 @command(
@@ -28,11 +29,13 @@ def append(client: ClientView, argv: Argv) -> int:
     entry = client.db.modify(argv[1])
     if entry is None:
         client.db.put(argv[1], argv[2])
+        client.db.event(events.STRING, "append", argv[1])
         return len(argv[2])
     old = string_of(entry)
     assert old is not None
     _check_length(client, len(old) + len(argv[2]))
     replace(client, entry, old + argv[2])
+    client.db.event(events.STRING, "append", argv[1])
     return len(entry.value)
 
 
@@ -113,4 +116,5 @@ def setrange(client: ClientView, argv: Argv) -> int:
         client.db.put(argv[1], value)
     else:
         replace(client, entry, value)
+    client.db.event(events.STRING, "setrange", argv[1])
     return len(value)

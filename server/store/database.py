@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from antecache.server.backing.base import Row
 from antecache.server.command import Absent
 from antecache.server.errors import ClientError
-from antecache.server.store import size
+from antecache.server.store import events, size
 from antecache.server.store.entry import Entry, Evidence, Origin
 from antecache.server.store.shard import SCAN_BITS, Shard
 
@@ -122,6 +122,8 @@ class Database:
             raise Absent((key,))
         store.misses += 1
         store.record_miss(key)
+        if store.events:
+            self.event(events.MISS, "keymiss", key)
         return None
 
     def modify(self, key: bytes) -> Entry | None:
@@ -204,6 +206,11 @@ class Database:
         entry = shard.data.get(key)
         if isinstance(entry, bytes):
             entry = self._inflate(key, entry)
+        tell = store.observed and not quiet
+        if tell and entry is not None and entry.expire_at and entry.expire_at <= store.now:
+            store.expire(entry)  # overwriting it would not tell that it had expired
+            entry = None
+        new = entry is None
         if entry is None:
             entry = Entry(key, value, cost, shard)
             entry.origin = origin if origin is not None else store.origin_of(key, self.index)
@@ -219,18 +226,20 @@ class Database:
             if entry.expire_at != expire_at and not keep_deadline:
                 self.set_deadline(entry, expire_at, quiet=True)
             store.overwritten(entry, cost + size.DEADLINE if entry.expire_at else cost)
-        if not quiet and store.observed:
+        if tell:
             store.signal(self.index, key)
+            if new:
+                self.event(events.NEW, "new", key)
         store.dirty += 1
         return entry
 
     def set_string(self, key: bytes, value: bytes) -> None:
-        """`put(key, value)` for strings: the path of a plain SET, with little on it."""
+        """`put(key, value)` and its event: the path of a plain SET, with little on it."""
         data = self.dicts[hash(key) & self.mask]
         held = data.get(key)
         store = self.store
         if store.observed:
-            self.put(key, value)
+            self._set_observed(key, value)
             return
         if isinstance(held, bytes):
             data[key] = value
@@ -255,6 +264,29 @@ class Database:
             touch = store.touch
             touch(held)
         store.dirty += 1
+
+    def _set_observed(self, key: bytes, value: bytes) -> None:
+        """As `set_string`, and whoever observes is told. Strings that may be bare stay so."""
+        store = self.store
+        new = not self.holds(key)  # what has expired is told of first
+        data = self.dicts[hash(key) & self.mask]
+        held = data.get(key)
+        if isinstance(held, bytes):
+            data[key] = value
+            store.used += len(value) - len(held)
+            store.dirty += 1
+        elif held is None and store.bare and store.origin_of(key, self.index) is None:
+            data[key] = value
+            store.added_bare(key, value)
+        else:
+            self.put(key, value)
+            self.event(events.STRING, "set", key)
+            return
+        store.signal(self.index, key)
+        if store.events:
+            if new:
+                self.event(events.NEW, "new", key)
+            self.event(events.STRING, "set", key)
 
     def delete(self, key: bytes) -> bool:
         """Remove `key`; whether it was there. An owned key is loaded again by its next read."""
@@ -425,7 +457,7 @@ class Resumed(Database):
 
     def read(self, key: bytes) -> Entry | None:
         """As `Database.read`, but silent about a key that was waited for."""
-        return self._waited_for(key) if key in self.waited else super().read(key)
+        return self._read_waited_for(key) if key in self.waited else super().read(key)
 
     def strings(self, keys: Sequence[bytes]) -> list[bytes]:
         """None: what was waited for takes more than a look."""
@@ -435,7 +467,7 @@ class Resumed(Database):
         """As `Database.value`, but silent about a key that was waited for."""
         if key not in self.waited:
             return super().value(key)
-        entry = self._waited_for(key)
+        entry = self._read_waited_for(key)
         return None if entry is None else entry.value
 
     def modify(self, key: bytes) -> Entry | None:
@@ -446,6 +478,12 @@ class Resumed(Database):
         entry = self.peek(key)
         if entry is None and key in self.errors:
             raise ClientError(self.errors[key])
+        return entry
+
+    def _read_waited_for(self, key: bytes) -> Entry | None:
+        entry = self._waited_for(key)
+        if entry is None and self.store.events:
+            self.event(events.MISS, "keymiss", key)
         return entry
 
 

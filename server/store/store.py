@@ -22,7 +22,7 @@ from typing import Any
 
 from antecache.policies.base import Policy
 from antecache.server.backing.base import Source
-from antecache.server.store import size
+from antecache.server.store import events, size
 from antecache.server.store.database import Database
 from antecache.server.store.entry import Entry, Evidence, Origin
 from antecache.server.store.probation import Probation
@@ -111,9 +111,10 @@ class Store:
         self.on_unused: Callable[[Entry, Evidence], None] = _ignore
         self.on_flush: Callable[[int], None] = _ignore
         self.on_event: Callable[[int, int, str, bytes], None] = _ignore
-        self.events = 0  # classes (store/events.py) of which `on_event` wants to be told
+        self.events = 0  # classes (store/events.py) of which `on_event` is told; see `listen`
         self.observers: list[Callable[[int, bytes], None]] = []
-        self.observed = False  # whether there is an observer (WATCH, a load in flight)
+        # Whether anybody wants to know of changes: an observer (WATCH, a load in flight), events.
+        self.observed = False
         self.use(policy, scope)
 
     def use(self, policy: Policy, scope: str) -> None:
@@ -297,7 +298,14 @@ class Store:
         if entry.origin is not None and entry.origin.stale_ms:
             self.attic.add(entry)
         if self.observed:
-            self.signal(entry.shard.db, entry.key)
+            self._gone(entry, events.EXPIRED, "expired")
+
+    def _gone(self, entry: Entry, kind: int, name: str) -> None:
+        """Tell that an entry has left without a client's doing."""
+        db = entry.shard.db
+        if self.events & kind:
+            self.on_event(db, kind, name, entry.key)
+        self.signal(db, entry.key)
 
     # -- budget -------------------------------------------------------------
 
@@ -348,7 +356,7 @@ class Store:
         if self.probation.nbytes:
             self.probation.trim(self.residents)
         if self.observed:
-            self.signal(victim.shard.db, victim.key)
+            self._gone(victim, events.EVICTED, "evicted")
 
     def pin(self, keys: list[bytes]) -> None:
         """Keep keys of database 0 resident until `unpin` (counted)."""
@@ -433,7 +441,12 @@ class Store:
         """Undo `observe`; every write is cheaper while nobody watches."""
         if observer in self.observers:
             self.observers.remove(observer)
-            self.observed = bool(self.observers)
+            self.observed = bool(self.observers or self.events)
+
+    def listen(self, classes: int) -> None:
+        """Tell `on_event` of the events of these classes (`store/events.py`) from now on."""
+        self.events = classes
+        self.observed = bool(self.observers or classes)
 
     def signal(self, db: int, key: bytes) -> None:
         """Tell the observers that a key changed, expired or was evicted."""

@@ -10,7 +10,8 @@ import redis.asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antecache.server.parameter_readers import events, merged_limits, output_limits
+from antecache.server.config import parse_events
+from antecache.server.parameter_readers import merged_limits, output_limits
 from antecache.server.parameters import PARAMETERS, Setting
 
 SAME_TEXTS = [
@@ -249,8 +250,8 @@ async def test_two_clients_may_change_it_in_turns(serve: Any, connect: Any) -> N
 
 @given(st.text("KEg$lshzxetdmnA", max_size=12))
 def test_events_are_normalised_once_and_for_all(text: str) -> None:
-    shown = events(text)
-    assert events(shown) == shown
+    shown = parse_events(text)
+    assert parse_events(shown) == shown
     every = set("g$lshzxetd")
 
     def meaning(flags: str) -> set[str]:
@@ -290,6 +291,7 @@ async def test_a_changed_setting_is_shown_as_changed(serve: Any, connect: Any) -
             other = {
                 "maxmemory": "1073741824",
                 "maxmemory-policy": "volatile-ttl",
+                "notify-keyspace-events": "gxK",
                 "policy": "s3fifo",
                 "requirepass": "secret",
                 "protected-mode": "no",
