@@ -13,6 +13,8 @@ from antecache.server import command as table
 ALLOWED = {
     "command|getkeys": {"arity"},  # since 7.2 it takes a command without arguments
     "command|getkeysandflags": {"arity"},
+    "zrank": {"arity"},  # since 7.2 it takes WITHSCORE
+    "zrevrank": {"arity"},
     "debug": {"flags"},  # 7.0 has `protected` too, and does not show it
 }
 

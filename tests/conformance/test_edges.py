@@ -1,6 +1,6 @@
 """Hand-picked commands at the edges: errors, overflows, options, wrong types, empty arguments.
 
-The scripts of `edges.txt` are sent to antecache and to redis-server on a connection
+The scripts of `edges*.txt` are sent to antecache and to redis-server on a connection
 each, in both protocols; every reply must be the same byte for byte.
 """
 
@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
-TEXT = Path(__file__).with_name("edges.txt").read_text("utf-8")
+TEXT = "\n".join(
+    path.read_text("utf-8") for path in sorted(Path(__file__).parent.glob("edges*.txt"))
+)
 WORDS = {
     "$MAX": "9223372036854775807",
     "$MIN": "-9223372036854775808",
@@ -23,7 +25,7 @@ WORDS = {
 
 
 def scripts() -> dict[str, list[list[str]]]:
-    """The commands of each script in `edges.txt`."""
+    """The commands of each script."""
     found: dict[str, list[list[str]]] = {}
     for line in TEXT.splitlines():
         if line.startswith("["):
