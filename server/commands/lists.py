@@ -1,26 +1,23 @@
-"""Lists: LPUSH, LPOP, LRANGE and the rest that works on one list.
+"""Lists: what is pushed and popped at their ends, their length, and ranges of them.
 
 The value is a deque of bytes: both ends in constant time and in C, which is what lists are
 used for, and an index is reached in blocks of 64 from the nearer end. A list without items
 does not exist: whatever takes the last one deletes the key.
 
-What this file does not do: move items between lists, or wait for them
-(`lists_moving.py`).
+What this file does not do: change what is within a list (`lists_changes.py`), search
+(`lists_search.py`), move items between lists or wait for them (`lists_moving.py`).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from itertools import filterfalse, islice, takewhile
+from itertools import islice
 
 from antecache.server.command import Argv, ClientView, command
 from antecache.server.commands.arguments import in_range, integer
-from antecache.server.encode import NULL_ARRAY, OK, NullArray
+from antecache.server.encode import NULL_ARRAY, NullArray
 from antecache.server.errors import (
-    INDEX_OUT_OF_RANGE,
-    NO_SUCH_KEY,
-    SYNTAX,
+    NOT_POSITIVE,
     WRONGTYPE,
     ClientError,
     wrong_arity,
@@ -29,7 +26,6 @@ from antecache.server.store import Entry, events
 from antecache.server.store import size as sizes
 
 ONE_KEY = (1, 1, 1)
-NOT_POSITIVE = "ERR value is out of range, must be positive"
 SKIPPED = 2000  # items passed one by one; beyond them it is quicker to turn the whole list
 
 List = deque[bytes]
@@ -279,132 +275,3 @@ def lindex(client: ClientView, argv: Argv) -> bytes | None:
         return None
     index = integer(argv[2])
     return value[index] if -len(value) <= index < len(value) else None
-
-
-@command(
-    "lset",
-    4,
-    flags="write denyoom",
-    keys=ONE_KEY,
-    group="list",
-    complexity="O(N) where N is the length of the list. Setting either the first or the last "
-    "element of the list is O(1).",
-    summary="Sets the value of an element in a list by its index.",
-)
-def lset(client: ClientView, argv: Argv) -> bytes:
-    """LSET key index element."""
-    entry = client.db.modify(argv[1])
-    value = list_of(entry)
-    if entry is None or value is None:
-        raise ClientError(NO_SUCH_KEY)
-    index = integer(argv[2])
-    if not -len(value) <= index < len(value):
-        raise ClientError(INDEX_OUT_OF_RANGE)
-    delta = len(argv[3]) - len(value[index])
-    value[index] = argv[3]
-    client.db.grew(entry, delta)
-    client.db.event(events.LIST, "lset", argv[1])
-    return OK
-
-
-@command(
-    "linsert",
-    5,
-    flags="write denyoom",
-    keys=ONE_KEY,
-    group="list",
-    since="2.2.0",
-    complexity="O(N) where N is the number of elements to traverse before seeing the value pivot. "
-    "This means that inserting somewhere on the left end on the list (head) can be considered "
-    "O(1) and inserting somewhere on the right end (tail) is O(N).",
-    summary="Inserts an element before or after another element in a list.",
-)
-def linsert(client: ClientView, argv: Argv) -> int:
-    """LINSERT key BEFORE | AFTER pivot element: the new length, -1 without the pivot."""
-    where = argv[2].upper()
-    if where not in (b"BEFORE", b"AFTER"):
-        raise ClientError(SYNTAX)
-    entry = client.db.modify(argv[1])
-    value = list_of(entry)
-    if entry is None or value is None:
-        return 0
-    try:
-        at = value.index(argv[3])
-    except ValueError:
-        return -1
-    value.insert(at + (where == b"AFTER"), argv[4])
-    client.db.grew(entry, sizes.of_item(argv[4]))
-    client.db.event(events.LIST, "linsert", argv[1])
-    return len(value)
-
-
-@command(
-    "lrem",
-    4,
-    flags="write",
-    keys=ONE_KEY,
-    group="list",
-    complexity="O(N+M) where N is the length of the list and M is the number of elements removed.",
-    summary="Removes elements from a list. Deletes the list if the last element was removed.",
-)
-def lrem(client: ClientView, argv: Argv) -> int:
-    """LREM key count element: the first `count`, from the end if negative, all with 0."""
-    count = integer(argv[2])
-    entry = client.db.modify(argv[1])
-    value = list_of(entry)
-    if entry is None or value is None:
-        return 0
-    item = argv[3]
-    there = value.count(item)
-    gone = min(there, abs(count) or there)
-    if not gone:
-        return 0
-    if count < 0:
-        value.reverse()
-    if gone == there:
-        kept = deque(filterfalse(item.__eq__, value))
-    else:
-        kept = deque(_without(value, item, gone))
-    if count < 0:
-        kept.reverse()
-    entry.value = kept
-    removed(client, entry, -gone * sizes.of_item(item), "lrem")
-    return gone
-
-
-def _without(value: List, item: bytes, times: int) -> Iterator[bytes]:
-    """The list less the first `times` of an item."""
-    rest = iter(value)
-    for _ in range(times):
-        yield from takewhile(item.__ne__, rest)
-    yield from rest
-
-
-@command(
-    "ltrim",
-    4,
-    flags="write",
-    keys=ONE_KEY,
-    group="list",
-    complexity="O(N) where N is the number of elements to be removed by the operation.",
-    summary="Removes elements from both ends a list. Deletes the list if all elements were "
-    "trimmed.",
-)
-def ltrim(client: ClientView, argv: Argv) -> bytes:
-    """LTRIM key start stop."""
-    first, last = integer(argv[2]), integer(argv[3])
-    entry = client.db.modify(argv[1])
-    value = list_of(entry)
-    if entry is None or value is None:
-        return OK
-    start, stop = span(first, last, len(value))
-    delta = 0
-    if start >= stop:
-        value.clear()
-    else:
-        for _ in range(len(value) - stop):
-            delta -= sizes.of_item(value.pop())
-        for _ in range(start):
-            delta -= sizes.of_item(value.popleft())
-    removed(client, entry, delta, "ltrim")
-    return OK
