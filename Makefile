@@ -15,7 +15,7 @@ FIND_PYTHON := for name in python3.11 python3.12 python3.13 python3.14 python3 p
 	&& { command -v "$$name"; break; }; done
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format bench-hotpath bench-memory bench-policies bench-replay
+.PHONY: help run demo test check format bench-hotpath bench-memory bench-policies bench-replay bench-unseen
 .PHONY: bench-prediction image-test clean
 
 help: ## this list
@@ -54,6 +54,9 @@ bench-replay: .venv/.installed-dev ## a recorded trace with and without predicti
 
 bench-memory: .venv/.installed-dev ## what keys cost in memory, and whether maxmemory holds
 	@$(BIN)/python tests/bench/memory.py $(ARGS)
+
+bench-unseen: .venv/.installed-dev ## reads of ids that never occurred, in the sample shop
+	@$(BIN)/python tests/bench/unseen.py $(ARGS)
 
 bench-policies: .venv/.installed-dev ## eviction policies over real traces, against libCacheSim
 	@$(BIN)/python tests/bench/policies.py $(ARGS)

@@ -57,6 +57,7 @@ def status(client: Any, argv: Argv) -> dict[str, Any]:
         "statements": sum(stats.statements.values()),
         "demand-rows": rows[0],
         "prefetch-rows": rows[1],
+        "loads-in-flight": len(server.loader.inflight),
         "prefetches-issued": ledger.issued,
         **{f"prefetches-{name}": count for name, count in ledger.outcomes.items()},
         "precision": "n/a" if ledger.precision is None else _rounded(ledger.precision),
