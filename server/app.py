@@ -50,6 +50,7 @@ from antecache.server.rules import RuleBook
 from antecache.server.slowlog import SlowLog
 from antecache.server.stats import Stats
 from antecache.server.store import Store
+from antecache.server.tracking import Tracking
 from antecache.server.watch import Watches
 from antecache.server.whatif import Lately
 
@@ -122,6 +123,9 @@ class Server:
         self.store.on_first_use = self.followups.first_use
         self.store.on_unused = self.prefetcher.unused
         self.dispatch = Dispatch(self.store, self.stats, self.loader, self.access)
+        self.tracking = Tracking(
+            self.store, self.clients, self.dispatch.current, config.tracking_table_max_keys
+        )
         self.dispatch.on_slow = self._slow
         self.dispatch.slow_ns = self.slowlog.threshold_ns
         self.trainer = Trainer(
@@ -244,6 +248,7 @@ class Server:
         self.slow_readers.discard(session)
         self.watches.forget(session)
         self.pubsub.forget(session)
+        self.tracking.end(session)
         self.look_around()
 
     def look_around(self) -> None:
@@ -429,6 +434,7 @@ class Server:
         store = self.store
         self.dispatch.set_clock()
         store.expire_cycle()
+        self.tracking.tick()
         self._measure()
         store.enforce()
         self.rates.sample(time.monotonic(), self.stats)

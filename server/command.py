@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from antecache.server.slowlog import SlowLog
     from antecache.server.stats import Stats
     from antecache.server.store import Database, Store
+    from antecache.server.tracking import Tracked, Tracking
     from antecache.server.watch import Watches
     from antecache.server.whatif import Lately
 
@@ -271,6 +272,7 @@ class ClientView(Protocol):
     closing: bool  # set to close once the replies are written
     reply_mode: str  # CLIENT REPLY: "on", "off", "skip" this reply, "skip next" after this one
     subscriptions: Subscriptions | None  # pub/sub; `server.pubsub` keeps it
+    tracking: Tracked | None  # client-side caching; `server.tracking` keeps it
     no_evict: bool
     no_touch: bool
     monitoring: bool  # MONITOR; the session is then in `server.monitors`
@@ -330,6 +332,7 @@ class ServerView(Protocol):
     stats: Stats
     watches: Watches
     pubsub: PubSub
+    tracking: Tracking
     notifications: Any  # `listen(letters)`: notify-keyspace-events
     clients: dict[int, Any]  # sessions (ClientView) by id
     monitors: set[Any]  # sessions in MONITOR

@@ -154,6 +154,8 @@ class Config(msgspec.Struct, kw_only=True):
     slowlog_log_slower_than: int = 10000
     #: Entries that SLOWLOG keeps.
     slowlog_max_len: Count = 128
+    #: Keys remembered for clients that cache; beyond it the oldest are invalidated. 0 is no limit.
+    tracking_table_max_keys: Count = 1_000_000
     #: Events of keys that are published, in Redis's letters (KEA: all of them); empty: none.
     notify_keyspace_events: str = ""
 

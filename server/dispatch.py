@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from time import perf_counter_ns
 from typing import Any
 
+from antecache.policies.base import Node
 from antecache.server import command as table
 from antecache.server import errors
 from antecache.server.accesslog import AccessLog
@@ -265,6 +266,11 @@ class Dispatch:
         self._store.now = now // 1_000_000
         self._tick_at = perf_counter_ns() + 1_000_000 - now % 1_000_000
 
+    def current(self) -> Any:
+        """The session whose command is being run the slower way, or None."""
+        session = self.entered
+        return session if session is not None and session.executing else None
+
     def _enter(self, session: Any) -> None:
         """Another session than the last one asks: the access log notes it."""
         self.entered = session
@@ -309,6 +315,7 @@ class Dispatch:
             self._block(session, commands, index, blocked)
             return True
         session.reply(reply)
+        _forget_caching(session, argv)
         return bool(session.closing)
 
     def execute(self, session: Any, argv: Argv, *, queueing: bool = False) -> Any:
@@ -341,6 +348,9 @@ class Dispatch:
                 raise Absent(absent)
         before = perf_counter_ns()
         nested, session.executing = session.executing, True  # what is pushed follows the reply
+        touch = self._store.touch
+        if session.no_touch and row.name != "touch":
+            self._store.touch = _untouched
         try:
             reply = row.handler(session, argv)
         except ClientError as error:
@@ -351,7 +361,12 @@ class Dispatch:
             reply = self._broken(row)
         finally:
             session.executing = nested
+            if self._store.touch is _untouched:
+                self._store.touch = touch
         elapsed = perf_counter_ns() - before
+        tracks = session.tracking is not None and row.readonly and row.group != "scripting"
+        if tracks and type(reply) is not ClientError:
+            session.server.tracking.read(session, row.keys(argv))
         row.calls += 1
         row.nanoseconds += elapsed
         if elapsed >= self._slow_ns:
@@ -482,6 +497,7 @@ class Dispatch:
                 if session.db is resumed:
                     session.db = database
             session.reply(reply)
+            _forget_caching(session, argv)
             resumed.waited.difference_update(keys)
             done += 1
         store.unpin(waiting.keys)
@@ -530,6 +546,17 @@ class Dispatch:
                 self._failed(row, reply)
         session.reply(reply)
         session.flush()
+
+
+def _untouched(node: Node) -> None:
+    """What a use does to the eviction order while CLIENT NO-TOUCH is on."""
+
+
+def _forget_caching(session: Any, argv: Argv) -> None:
+    """CLIENT CACHING holds for the command after it, or the transaction."""
+    state = session.tracking
+    if state is not None and session.transaction is None and argv[0].lower() != b"client":
+        state.caching = False
 
 
 NOT_QUEUED = frozenset(("exec", "discard", "multi", "watch", "quit", "reset"))

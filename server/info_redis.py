@@ -89,7 +89,7 @@ def clients(server: ServerView) -> Fields:
         ("client_recent_max_input_buffer", max((one.query_buffer for one in clients), default=0)),
         ("client_recent_max_output_buffer", max((one.output_buffer for one in clients), default=0)),
         ("blocked_clients", len(blocked)),
-        ("tracking_clients", 0),
+        ("tracking_clients", server.tracking.clients),
         ("pubsub_clients", server.pubsub.clients),
         ("watching_clients", sum(bool(one.watched) for one in clients)),
         ("clients_in_timeout_table", blocked.timers),
@@ -191,9 +191,7 @@ def stats(server: ServerView) -> Fields:
         "latest_fork_usec total_forks "
         "migrate_cached_sockets slave_expires_tracked_keys active_defrag_hits "
         "active_defrag_misses active_defrag_key_hits active_defrag_key_misses "
-        "total_active_defrag_time current_active_defrag_time tracking_total_keys "
-        "tracking_total_items tracking_total_prefixes io_threaded_reads_processed "
-        "io_threaded_writes_processed reply_buffer_shrinks reply_buffer_expands"
+        "total_active_defrag_time current_active_defrag_time"
     )
     return (
         ("total_connections_received", stats.connections),
@@ -227,6 +225,13 @@ def stats(server: ServerView) -> Fields:
         ("pubsub_patterns", server.pubsub.count(PATTERN)),
         ("pubsubshard_channels", server.pubsub.count(SHARD)),
         *((name, 0) for name in unused.split()),
+        ("tracking_total_keys", len(server.tracking.table)),
+        ("tracking_total_items", server.tracking.items),
+        ("tracking_total_prefixes", len(server.tracking.prefixes)),
+        ("io_threaded_reads_processed", 0),
+        ("io_threaded_writes_processed", 0),
+        ("reply_buffer_shrinks", 0),
+        ("reply_buffer_expands", 0),
         ("unexpected_error_replies", stats.internal_errors),
         ("total_error_replies", sum(stats.errors.values())),
         ("dump_payload_sanitizations", 0),

@@ -98,6 +98,7 @@ SETTINGS: dict[str, Setting] = {
     ),
     "slowlog-log-slower-than": _setting("slowlog_log_slower_than", integer(-LONG - 1, LONG)),
     "slowlog-max-len": _setting("slowlog_max_len", integer(0, LONG)),
+    "tracking-table-max-keys": _setting("tracking_table_max_keys", integer(0, LONG)),
     "notify-keyspace-events": _setting("notify_keyspace_events", parse_events),
     "loglevel": _setting("loglevel", one_of("debug", "verbose", "notice", "warning")),
     "maxkeys": _setting("maxkeys", integer(0, LONG)),
@@ -235,7 +236,6 @@ stream-node-max-entries 100
 supervised no
 syslog-enabled no
 tls-port 0
-tracking-table-max-keys 1000000
 unixsocket
 unixsocketperm 0
 zset-max-listpack-entries 128

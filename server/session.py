@@ -28,6 +28,7 @@ from antecache.server.loader import Ticket
 from antecache.server.pubsub import Subscriptions
 from antecache.server.resp import Parser
 from antecache.server.store import Database
+from antecache.server.tracking import Tracked
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ class Session(asyncio.Protocol):
         "server",
         "special",
         "subscriptions",
+        "tracking",
         "transaction_dirty",
         "transaction_failed",
         "user",
@@ -110,6 +112,7 @@ class Session(asyncio.Protocol):
         self.executing = False  # a command of this client is being run, the slower way
         self.pushes: list[bytes] = []  # what was delivered meanwhile: it follows the reply
         self.subscriptions: Subscriptions | None = None
+        self.tracking: Tracked | None = None
         self.net_in = self.net_out = 0
         self.transaction_failed = False
         self.transaction_dirty = False
@@ -153,6 +156,8 @@ class Session(asyncio.Protocol):
             or self._reply_mode != "on"
             or self._monitoring
             or self.subscriptions is not None
+            or self.tracking is not None
+            or self.no_touch
             or self._closing
             or self._served_next
         )
@@ -483,6 +488,7 @@ class Session(asyncio.Protocol):
         self._monitoring = False
         self._reply_mode = "on"
         self.server.pubsub.forget(self)
+        self.server.tracking.end(self)
         self.transaction = None
         self.server.watches.forget(self)
         self.user = b"default"

@@ -1,7 +1,6 @@
-"""CLIENT, the modes of a connection: NO-EVICT, NO-TOUCH, REPLY, PAUSE, UNBLOCK, TRACKING.
+"""CLIENT, the modes of a connection: NO-EVICT, NO-TOUCH, REPLY, PAUSE, UNBLOCK.
 
-What does not exist here is refused (TRACKING ON) or answered with what is true
-(nobody is tracked), never pretended.
+What this file does not do: client-side caching (`client_tracking.py`).
 """
 
 from __future__ import annotations
@@ -17,10 +16,6 @@ from antecache.server.encode import OK, Encoded
 from antecache.server.errors import ClientError
 
 SILENT = Encoded(b"")  # a reply of no bytes at all
-NOT_TRACKING = (
-    "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or "
-    "OPTOUT mode enabled"
-)
 
 
 @command(
@@ -46,6 +41,7 @@ def no_evict(client: ClientView, argv: Argv) -> Any:
 def no_touch(client: ClientView, argv: Argv) -> Any:
     """ON | OFF."""
     client.no_touch = _on_off(argv[2])
+    client.look()
     return OK
 
 
@@ -133,61 +129,3 @@ def unpause(client: ClientView, argv: Argv) -> Any:
     """End a CLIENT PAUSE."""
     client.server.pause(0, "all")
     return OK
-
-
-@command(
-    "client|getredir",
-    2,
-    flags=OPEN,
-    since="6.0.0",
-    summary="Returns the client ID to which the connection's tracking notifications are "
-    "redirected.",
-)
-def getredir(client: ClientView, argv: Argv) -> int:
-    """-1: tracking is off."""
-    return -1
-
-
-@command(
-    "client|trackinginfo",
-    2,
-    flags=OPEN,
-    since="6.2.0",
-    summary="Returns information about server-assisted client-side caching for the connection.",
-)
-def trackinginfo(client: ClientView, argv: Argv) -> dict[bytes, Any]:
-    """Tracking is off."""
-    return {b"flags": {b"off"}, b"redirect": -1, b"prefixes": []}
-
-
-@command(
-    "client|tracking",
-    -3,
-    flags=OPEN,
-    since="6.0.0",
-    summary="Controls server-assisted client-side caching for the connection.",
-)
-def tracking(client: ClientView, argv: Argv) -> Any:
-    """OFF is the only state there is so far; ON is refused, so that no client relies on it."""
-    at = 3
-    while at < len(argv):
-        option = argv[at].lower()
-        takes_one = option in (b"redirect", b"prefix") and at + 1 < len(argv)
-        if not takes_one and option not in (b"bcast", b"optin", b"optout", b"noloop"):
-            raise ClientError(errors.SYNTAX)
-        at += 1 + takes_one
-    if _on_off(argv[2]):
-        raise ClientError("ERR CLIENT TRACKING ON is not supported by this server yet")
-    return OK
-
-
-@command(
-    "client|caching",
-    3,
-    flags=OPEN,
-    since="6.0.0",
-    summary="Instructs the server whether to track the keys in the next request.",
-)
-def caching(client: ClientView, argv: Argv) -> Any:
-    """Only means something while tracking is on."""
-    raise ClientError(NOT_TRACKING)

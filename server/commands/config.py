@@ -146,6 +146,9 @@ def _apply(server: ServerView, setting: Setting, value: Any) -> None:
         server.dispatch.slow_ns = server.slowlog.threshold_ns
     elif field == "slowlog_max_len":
         server.slowlog.set_limit(value)
+    elif field == "tracking_table_max_keys":
+        server.tracking.limit = value
+        server.tracking.trim()
     elif field == "notify_keyspace_events":
         server.notifications.listen(value)
     elif field == "loglevel":

@@ -96,7 +96,8 @@ def _check_flush(argv: Argv) -> None:
 def flushdb(client: ClientView, argv: Argv) -> bytes:
     """FLUSHDB [ASYNC | SYNC]."""
     _check_flush(argv)
-    client.db.flush()
+    with client.server.tracking.flushing():
+        client.db.flush()
     return OK
 
 
@@ -112,8 +113,9 @@ def flushdb(client: ClientView, argv: Argv) -> bytes:
 def flushall(client: ClientView, argv: Argv) -> bytes:
     """FLUSHALL [ASYNC | SYNC]."""
     _check_flush(argv)
-    for database in client.db.store.databases:
-        database.flush()
+    with client.server.tracking.flushing():
+        for database in client.db.store.databases:
+            database.flush()
     return OK
 
 

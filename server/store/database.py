@@ -230,6 +230,8 @@ class Database:
             store.signal(self.index, key)
             if new:
                 self.event(events.NEW, "new", key)
+        elif store.observed:
+            store.on_load(self.index, key)
         store.dirty += 1
         return entry
 
@@ -294,11 +296,15 @@ class Database:
         if entry is not None:
             self.store.remove(entry)
             self.store.dirty += 1
-        if self.store.observed:
+        # An owned key that is not here may have been read as absent, or be on its way.
+        if self.store.observed and (entry is not None or self._owned(key)):
             self.store.signal(self.index, key)
         if self.index == 0:
             self.store.forget(key)
         return entry is not None
+
+    def _owned(self, key: bytes) -> bool:
+        return self.store.origin_of(key, self.index) is not None
 
     def set_deadline(self, entry: Entry, at: int, *, quiet: bool = False) -> None:
         """Make `entry` expire at `at` (Unix ms; 0 for never)."""

@@ -54,6 +54,7 @@ class Store:
         "evicted",
         "expired",
         "hits",
+        "involuntary",
         "limit",
         "misses",
         "negative",
@@ -64,6 +65,7 @@ class Store:
         "on_event",
         "on_first_use",
         "on_flush",
+        "on_load",
         "on_unused",
         "owner",
         "pinned",
@@ -111,6 +113,8 @@ class Store:
         self.on_unused: Callable[[Entry, Evidence], None] = _ignore
         self.on_flush: Callable[[int], None] = _ignore
         self.on_event: Callable[[int, int, str, bytes], None] = _ignore
+        self.on_load: Callable[[int, bytes], None] = _ignore  # called while anybody observes
+        self.involuntary = False  # whether the change being signalled is no client's doing
         self.events = 0  # classes (store/events.py) of which `on_event` is told; see `listen`
         self.observers: list[Callable[[int, bytes], None]] = []
         # Whether anybody wants to know of changes: an observer (WATCH, a load in flight), events.
@@ -305,7 +309,9 @@ class Store:
         db = entry.shard.db
         if self.events & kind:
             self.on_event(db, kind, name, entry.key)
+        self.involuntary = True
         self.signal(db, entry.key)
+        self.involuntary = False
 
     # -- budget -------------------------------------------------------------
 

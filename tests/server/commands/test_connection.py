@@ -356,8 +356,3 @@ async def test_pause_write_lets_reads_through_until_unpaused(serve: Any, connect
     assert await operator.ask("GET", "k") == b"v"
     assert await operator.ask("CLIENT", "UNPAUSE") == b"OK"
     assert [await client.read(), await client.read()] == [b"OK", b"w"]
-
-
-async def test_tracking_is_refused_rather_than_pretended(serve: Any, connect: Any) -> None:
-    client = await connect(await serve())
-    assert "not supported" in str(await client.ask("CLIENT", "TRACKING", "ON"))
