@@ -12,7 +12,7 @@ the session joins and writes once per batch, so a large value is copied once.
 | int                  | integer                  | integer          |
 | None                 | null bulk string         | null             |
 | bool                 | integer 0 or 1           | boolean          |
-| float                | bulk string              | double           |
+| float, Fixed         | bulk string              | double           |
 | list, tuple          | array                    | array            |
 | dict                 | flat array               | map              |
 | set, frozenset       | array                    | set              |
@@ -90,6 +90,12 @@ class Tuples(list[Any]):
 
 class Members(list[Any]):
     """Distinct items in their order: a set in RESP3, an array in RESP2 (SPOP with a count)."""
+
+    __slots__ = ()
+
+
+class Fixed(float):
+    """A double in at most 17 decimals, never with an exponent (GEOPOS)."""
 
     __slots__ = ()
 
@@ -280,6 +286,14 @@ def _double(reply: float, protocol: int, out: list[bytes]) -> None:
         out.append(b",%b\r\n" % double(reply))
 
 
+def _fixed(reply: Fixed, protocol: int, out: list[bytes]) -> None:
+    text = (b"%.17f" % reply).rstrip(b"0").rstrip(b".")
+    if protocol == 2:
+        _bulk(text, out)
+    else:
+        out.append(b",%b\r\n" % text)
+
+
 def _null_array(reply: NullArray, protocol: int, out: list[bytes]) -> None:
     out.append(b"*-1\r\n" if protocol == 2 else b"_\r\n")
 
@@ -305,6 +319,7 @@ _ENCODERS: dict[type, Callable[[Any, int, list[bytes]], None]] = {
     ClientError: _error,
     ProtocolError: _protocol_error,
     float: _double,
+    Fixed: _fixed,
     Pairs: _pairs,
     dict: _dict,
     tuple: _array,
