@@ -229,8 +229,8 @@ def lmpop(client: ClientView, argv: Argv) -> list[Any] | NullArray:
 )
 def blmpop(client: ClientView, argv: Argv) -> list[Any]:
     """BLMPOP timeout numkeys key [key ...] LEFT | RIGHT [COUNT count]."""
-    timeout = seconds(argv[1], client.db.store.now)
     keys, left, count = _parse_mpop(argv, 2)
+    timeout = seconds(argv[1], client.db.store.now)
     entry = _first(client, keys)
     if entry is None:
         raise Blocked(keys, "list", timeout)
