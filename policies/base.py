@@ -147,6 +147,8 @@ class Policy(ABC):
     deterministic: ClassVar[bool] = True
     #: False when the policy can never evict (`noeviction`)
     evicts: ClassVar[bool] = True
+    #: `state` of a node on which a further hit changes nothing: the store need not tell of it.
+    full: object = object()
     #: the upper bits (where >> 4) of the queue numbers, so that `auto` can tell whose a node is
     family: ClassVar[int] = 0
 

@@ -24,7 +24,7 @@ class Clock(Policy):
 
     def __init__(self, *, seed: int = 0, rounds: int = 1) -> None:
         super().__init__(seed=seed)
-        self.rounds = rounds
+        self.rounds = self.full = rounds
         self._queue = Queue()
         self._newcomer: Node | None = None
 

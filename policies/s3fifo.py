@@ -37,6 +37,7 @@ class S3FIFO(Policy):
 
     name: ClassVar[str] = "s3fifo"
     paper: ClassVar[str] = "Yang et al., 'FIFO queues are all you need', SOSP 2023"
+    full = MOST
 
     def __init__(
         self, *, seed: int = 0, small: float = 0.1, ghost: float = 0.9, promote: int = 2

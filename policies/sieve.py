@@ -21,6 +21,7 @@ class Sieve(Policy):
 
     name: ClassVar[str] = "sieve"
     paper: ClassVar[str] = "Zhang et al., 'SIEVE is simpler than LRU', NSDI 2024"
+    full = 1
 
     def __init__(self, *, seed: int = 0) -> None:
         super().__init__(seed=seed)

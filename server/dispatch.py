@@ -38,6 +38,7 @@ from antecache.server.store import Resumed, Store
 
 log = logging.getLogger(__name__)
 
+join = b"".join
 SHARE_ABOVE = 1_000_000  # ns; below it the slow log wants every command's own time
 MAX_LOOKAHEAD = 1024  # pipelined reads whose keys are loaded together
 
@@ -84,9 +85,7 @@ class Dispatch:
             self.set_clock()
         session.last_active_ms = store.now
         if session is not self.entered:
-            self.entered = session
-            if self.logging:
-                self._access.enter(session.log_id)
+            self._enter(session)
         out = session.out
         rows = self._rows
         share = self._share_clock
@@ -178,12 +177,11 @@ class Dispatch:
             session.net_out += len(data)
             session.write(data)
 
-    def run_one(self, session: Any, commands: Sequence[Argv]) -> None:
+    def run_one(self, session: Any, argv: Argv) -> None:
         """`run` for a batch of one, which is what clients that do not pipeline send.
 
         The same steps without what only a pipeline needs.
         """
-        argv = commands[0]
         row = self._rows.get(argv[0])
         store = self._store
         if (
@@ -192,21 +190,22 @@ class Dispatch:
             or (row.careful and (row.multi or store.used > store.room or store.count > store.limit))
             or not (len(argv) == row.arity or 0 > row.arity >= -len(argv))
         ):
-            self.run(session, commands)
+            self.run(session, (argv,))
             return
         before = perf_counter_ns()
         if before >= self._tick_at:
             self.set_clock()
         session.last_active_ms = store.now
         if session is not self.entered:
-            self.entered = session
-            if self.logging:
-                self._access.enter(session.log_id)
+            self.entered = session  # as _enter, which is two calls more
+            number = self._access.session = session.log_id
+            record = store.record
+            record(number)
         try:
             handler = row.handler
             reply = handler(session, argv)
         except Absent as absence:
-            self._park(session, commands, 0, absence.keys)
+            self._park(session, (argv,), 0, absence.keys)
             return
         except Blocked as blocked:
             self._block(session, commands, 0, blocked)
@@ -219,7 +218,7 @@ class Dispatch:
         if kind is Encoded:
             data = reply
         elif kind is bytes and len(reply) < SHORT:
-            data = BULK[len(reply)] + reply + CRLF
+            data = join((BULK[len(reply)], reply, CRLF))
         else:
             encode(reply, session.protocol, session.out)
             data = b"".join(session.out)
@@ -230,7 +229,7 @@ class Dispatch:
         if elapsed >= self._slow_ns:
             self.on_slow(session, argv, elapsed)
         session.last_command = argv
-        if store.used > store.room or store.count > store.limit:
+        if row.careful and (store.used > store.room or store.count > store.limit):
             store.enforce()
         session.net_out += len(data)
         write = session.write

@@ -147,6 +147,21 @@ class Parser:
         self.paused = False
         self.pending = 0
 
+    def lone(self, data: bytes) -> list[bytes] | None:
+        """The one command that `data` is, if it looks like earlier ones; else ask `feed`.
+
+        To be called while `idle` only.
+        """
+        shape = self._shapes.get(len(data))
+        if shape is not None:
+            head, name, start, middle, end = shape
+            if data.startswith(head):
+                if not middle:
+                    return [name, data[start:-2]]
+                if data.startswith(middle, end):
+                    return [name, data[start:end], data[end + len(middle) : -2]]
+        return None
+
     def feed(self, data: bytes) -> list[list[bytes]]:
         """The commands completed by `data`, in order: each a list of name and arguments.
 
@@ -157,14 +172,6 @@ class Parser:
             self._resume(data, commands)
             return commands
         size = len(data)
-        shape = self._shapes.get(size)
-        if shape is not None:
-            head, name, start, middle, end = shape
-            if data.startswith(head):
-                if not middle:
-                    return [[name, data[start:-2]]]
-                if data.startswith(middle, end):
-                    return [[name, data[start:end], data[end + len(middle) : -2]]]
         if size >= _TABLE and data.count(b"\r", 0, _TABLE) < _FEW:
             self._parse(data, commands)
             return commands

@@ -46,8 +46,8 @@ class Session(asyncio.Protocol):
         "_backlog",
         "_backlog_bytes",
         "_closing",
-        "_feed",
         "_held",
+        "_lone",
         "_lost",
         "_monitoring",
         "_parser",
@@ -139,7 +139,7 @@ class Session(asyncio.Protocol):
         )
         self._parser.authenticated = self._authenticated
         # Bound once: these are called for every chunk.
-        self._feed = self._parser.feed
+        self._lone = self._parser.lone
         self._run = server.dispatch.run
         self._run_one = server.dispatch.run_one
         self._look()
@@ -279,17 +279,20 @@ class Session(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Parse, and execute what is complete unless an earlier command waits."""
         self.net_in += len(data)
-        feed = self._feed
-        commands = feed(data)
+        parser = self._parser
+        if parser.idle and not self.busy:
+            lone = self._lone
+            argv = lone(data)
+            if argv is not None:
+                run_one = self._run_one
+                run_one(self, argv)
+                return
+        commands = parser.feed(data)
         if self.busy:
             self._postpone(commands, len(data))
-        elif len(commands) == 1:
-            run = self._run_one
-            run(self, commands)
         elif commands:
-            run = self._run
-            run(self, commands)
-        if not self._parser.idle:
+            self._run(self, commands)
+        if not parser.idle:
             self._look_at_parser()
 
     def _postpone(self, commands: list[Argv], size: int) -> None:

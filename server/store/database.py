@@ -80,7 +80,7 @@ class Database:
             entry = self.read(key)
             return None if entry is None else entry.value
         store.hits += 1
-        if held.where:
+        if held.where and held.state is not store.full:
             touch = store.touch
             touch(held)
         record = store.record
@@ -94,7 +94,7 @@ class Database:
         takes more than that: it is not there, was prefetched, or holds something else.
         """
         store = self.store
-        dicts, mask, now = self.dicts, self.mask, store.now
+        dicts, mask, now, full = self.dicts, self.mask, store.now, store.full
         touch, record = store.touch, store.record  # a slot's call costs more than a local's
         found: list[bytes] = []
         for key in keys:
@@ -109,7 +109,7 @@ class Database:
                 if type(value) is not Row or not value.rendered:
                     break
                 value = value.json()
-            if held.where:
+            if held.where and held.state is not full:
                 touch(held)
             record(held.key)
             found.append(value)
@@ -262,7 +262,7 @@ class Database:
         if type(old) is not bytes or len(old) != len(value):
             store.resized(held, size.of_string(key, value))
         held.value = value
-        if held.where:
+        if held.where and held.state is not store.full:
             touch = store.touch
             touch(held)
         store.dirty += 1

@@ -53,6 +53,7 @@ class Store:
         "events",
         "evicted",
         "expired",
+        "full",
         "hits",
         "involuntary",
         "limit",
@@ -128,6 +129,7 @@ class Store:
             self.policy.remove(node)
         self.policy, self.scope = policy, scope
         self.touch = policy.hit
+        self.full = policy.full
         # A bare string belongs to no source and has no deadline: only `allkeys` may evict it.
         self.bare = scope != "allkeys" or not policy.evicts
         if not self.bare:
