@@ -36,6 +36,8 @@ from antecache.server.config import Config
 from antecache.server.dispatch import Dispatch
 from antecache.server.errors import ClientError, ConfigError
 from antecache.server.histogram import Histogram
+from antecache.server.forecast import Foresight
+from antecache.server.histogram import Histogram
 from antecache.server.followups import Followups
 from antecache.server.http import MetricsServer
 from antecache.server.hugepages import HugePages
@@ -117,6 +119,8 @@ class Server:
             self.prefetcher,
             RuleBook(config.rules),
             links_on=config.links,
+        self.foresight = Foresight(self.store, self._owner, self.prefetcher, self.followups)
+        self.loader.observer = self.prefetcher
             never_predict=config.never_predict.split(),
         )
         self.loader.on_loaded = self.followups.loaded
@@ -332,6 +336,7 @@ class Server:
     def set_policy(self, text: str) -> None:
         """CONFIG SET maxmemory-policy; ValueError when there is no such policy."""
         self.policy_choice = policies.parse_maxmemory_policy(text)
+        self.followups.keep_entries()
         self.config.policy = text
         self.store.use(self._policy(), self.policy_choice.scope)
 

@@ -20,8 +20,9 @@ What this file does not do: decide what is fetched, or keep books (`prefetch.py`
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from antecache.predictor.base import Candidate
 from antecache.predictor.links import Links
@@ -36,12 +37,25 @@ from antecache.server.store import Entry, Evidence, Store
 #: steps that a chain of links and rules is followed, and hits looked at in one round of the loop
 DEEPEST: Final = 4
 _MOST_HITS: Final = 64
+#: events that are remembered, for EXPLAIN and FORECAST
+_EVENTS: Final = 32
 #: evidence whose own followers are looked for when it arrives
 _FOLLOWED: Final = ("link ", "rule ")
 
 
+class Event(NamedTuple):
+    """A demand miss or a first use of a prefetched key; `at` is Unix milliseconds."""
+
+    key: bytes
+    kind: str
+    at: int
+
+
 class Followups:
-    """Rules and links in front of a prefetcher. `links_on` is the setting `links`."""
+    """Rules and links in front of a prefetcher. `links_on` is the setting `links`.
+
+    events  the last demand misses that found a row, and first uses, oldest first
+    """
 
     def __init__(
         self,
@@ -59,7 +73,9 @@ class Followups:
         self.links_on = links_on
         self._never = [matcher(pattern.encode()) for pattern in never_predict]
         self._pending: list[tuple[bytes, bool]] = []
-        prefetcher.more = self.beside
+        self.events: deque[Event] = deque(maxlen=_EVENTS)
+        if rules or self._never:
+            prefetcher.more = self.beside
         prefetcher.on_plan = self.adopt
 
     def seed(self, links: Iterable[Link], sources: Iterable[Source]) -> None:
@@ -102,6 +118,8 @@ class Followups:
         """A value came from its source, asked for, or (with `evidence`) predicted."""
         if not self._prefetcher.enabled:
             return
+        if evidence is None:
+            self.events.append(Event(key, "miss", self._store.now))
         if self.links_on == "off":
             fields: list[tuple[str, bytes]] = []
         else:
@@ -125,6 +143,7 @@ class Followups:
         if not self._prefetcher.enabled:
             return
         key, found = entry.key, []
+        self.events.append(Event(key, "first use", self._store.now))
         if self.links_on != "off":
             fields = list(fields_of(entry.value))
             self._read(key, evidence.source, fields)
@@ -140,10 +159,15 @@ class Followups:
         self.links.arrived(source.name, key, fields, self._is_absent)
 
     def named(
-        self, key: bytes, source: Source, fields: Iterable[tuple[str, bytes]]
+        self,
+        key: bytes,
+        source: Source,
+        fields: Iterable[tuple[str, bytes]],
+        wanted: Callable[[bytes], bool] | None = None,
     ) -> list[Candidate]:
-        """The absent keys that a value of `key` names."""
-        return self._allowed(self.links.candidates(source.name, key, fields, self._is_absent))
+        """The keys that a value of `key` names, of those that are `wanted`: the absent ones."""
+        wanted = wanted or self._is_absent
+        return self._allowed(self.links.candidates(source.name, key, fields, wanted))
 
     def _is_absent(self, key: bytes) -> bool:
         return self._store.databases[0].peek(key) is None
@@ -155,6 +179,7 @@ class Followups:
         heads = None if self.links_on == "read" else self.rules.on_hit
         if heads is not None and not heads:
             return append
+        self.keep_entries()
 
         def record(key: bytes) -> None:
             append(key)
@@ -162,6 +187,14 @@ class Followups:
                 self._gather(key, True)
 
         return record
+
+    def keep_entries(self) -> None:
+        """Where hits matter, a client's own strings need entries: bare ones tell of no hit."""
+        heads = self.rules.on_hit
+        if (heads is None or heads) and self._store.bare:
+            self._store.bare = False
+            for database in self._store.databases:
+                database.inflate_all()
 
     def miss_recorder(self, miss: Callable[[bytes], None]) -> Callable[[bytes], None]:
         """What notes a miss: `miss` itself without rules; keys of no source fire theirs here."""

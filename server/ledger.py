@@ -52,6 +52,14 @@ class Book:
         return (self.good + 1) / (self.good + self.bad + 2)
 
 
+FAMILIES = ("followed", "same id", "near id", "link", "rule", "hint", "warm")
+
+
+def family_of(rule: str) -> str:
+    """The kind of evidence that a rule's name opens with: `followed`, `same id`, `link` ..."""
+    return next((name for name in FAMILIES if rule.startswith(name)), rule.partition(" ")[0])
+
+
 class Outcome(NamedTuple):
     """One finished prefetch, for EXPLAIN."""
 
@@ -116,7 +124,7 @@ class Ledger:
         """The book of a rule, opened at its first prefetch."""
         book = self.rules.get(rule)
         if book is None:
-            if len(self.rules) >= self.most:
+            if len(self.rules) - (OTHER in self.rules) >= self.most:
                 rule = OTHER
             book = self.rules.setdefault(rule, Book(rule))
         return book
@@ -146,5 +154,5 @@ class Ledger:
 
     @property
     def nbytes(self) -> int:
-        """Estimated bytes of the books."""
-        return BOOK_BYTES * len(self.rules) + 250 * len(self.recent)
+        """Estimated bytes of the books; the one of all others is a constant, as the totals are."""
+        return BOOK_BYTES * (len(self.rules) - (OTHER in self.rules)) + 250 * len(self.recent)

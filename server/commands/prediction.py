@@ -2,6 +2,8 @@
 
 These commands are antecache's own. They only read the books that the
 prefetcher, the ledger and the trainer keep, and pass wishes on to them.
+
+What this file does not do: explain keys (`prediction_explain.py`).
 """
 
 from __future__ import annotations
@@ -11,10 +13,7 @@ from typing import Any
 
 from antecache.server.command import Argv, command, container
 from antecache.server.encode import OK
-from antecache.server.errors import SYNTAX, ClientError
-from antecache.server.glob import MATCHES_ALL, matcher
-from antecache.server.ledger import Book
-from antecache.server.store import Evidence
+from antecache.server.errors import ClientError
 from antecache.server.whatif import outlook
 
 container(
@@ -45,10 +44,10 @@ def status(client: Any, argv: Argv) -> dict[str, Any]:
         "predictor": prefetcher.predictor.name,
         "memory-bytes": prefetcher.predictor.nbytes,
         "memory-budget-bytes": prefetcher.predictor.budget_bytes,
-        "threshold": _rounded(prefetcher.budget.theta),
-        "row-budget": _rounded(prefetcher.budget.share),
+        "threshold": rounded(prefetcher.budget.theta),
+        "row-budget": rounded(prefetcher.budget.share),
         "plan-version": plan.version if plan else 0,
-        "plan-age-seconds": _rounded(time.time() - plan.created) if plan else -1,
+        "plan-age-seconds": rounded(time.time() - plan.created) if plan else -1,
         "plan-trained-on": plan.trained_on if plan else 0,
         "trainer": {name: _shown(value) for name, value in trainer.items()},
         "import": {name: _shown(value) for name, value in server.imports.items()},
@@ -60,105 +59,11 @@ def status(client: Any, argv: Argv) -> dict[str, Any]:
         "loads-in-flight": len(server.loader.inflight),
         "prefetches-issued": ledger.issued,
         **{f"prefetches-{name}": count for name, count in ledger.outcomes.items()},
-        "precision": "n/a" if ledger.precision is None else _rounded(ledger.precision),
+        "precision": "n/a" if ledger.precision is None else rounded(ledger.precision),
         "rules": len(ledger.rules),
         "rules-active": ledger.active_rules(),
         "probation-entries": len(server.store.probation),
-        "probation-share": _rounded(server.store.probation.share),
-    }
-
-
-@command(
-    "predictor|rules",
-    -2,
-    flags="loading stale",
-    since="0.1.0",
-    complexity="O(N) with N being the number of rules.",
-    summary="Lists the rules that prefetched, with what came of each; most used first.",
-)
-def rules(client: Any, argv: Argv) -> list[dict[str, Any]]:
-    """One map a rule whose name matches the glob pattern (all without one)."""
-    if len(argv) > 3:
-        raise ClientError(SYNTAX)
-    ledger = client.server.ledger
-    fits = matcher(argv[2] if len(argv) == 3 else MATCHES_ALL)
-    # the operator's rules are listed before they have fired
-    said = {name: Book(name) for name in client.server.followups.rules.names()}
-    books = [book for book in (said | ledger.rules).values() if fits(book.rule.encode())]
-    books.sort(key=lambda book: book.issued, reverse=True)
-    return [_book(book, ledger.is_off(book)) for book in books]
-
-
-def _book(book: Book, off: bool) -> dict[str, Any]:
-    return {
-        "rule": book.rule.encode(),
-        "state": "off" if off else "on",
-        "precision": _rounded(book.precision),
-        "issued": book.issued,
-        "useful": book.useful,
-        "late": book.late,
-        "wasted": book.wasted,
-        "dropped": book.dropped,
-        "held-back": book.held_back,
-    }
-
-
-@command(
-    "predictor|explain",
-    3,
-    flags="loading stale",
-    since="0.1.0",
-    summary="Explains a key: how it came here, and what a miss of it would fetch and why.",
-)
-def explain(client: Any, argv: Argv) -> dict[str, Any]:
-    """A map: the key's source, its entry, its past prefetches, and the decisions for it."""
-    server, key = client.server, argv[2]
-    source = server.sources.owner(key)
-    entry = server.store.databases[0].peek(key)
-    answer: dict[str, Any] = {
-        "key": key,
-        "source": None if source is None else source.name.encode(),
-        "cached": "yes" if entry is not None else "no",
-    }
-    if entry is not None and type(entry.origin) is Evidence:
-        answer["brought-by"] = _evidence(entry.origin, used=entry.where >= 0)
-    elif entry is not None:
-        answer["brought-by"] = "a read" if entry.origin is not None else "a client's write"
-    answer["history"] = [
-        {
-            "at-ms": outcome.at,
-            "rule": outcome.rule.encode(),
-            "trigger": outcome.trigger,
-            "score": _rounded(outcome.score),
-            "outcome": outcome.outcome,
-        }
-        for outcome in server.ledger.history(key)
-    ]
-    answer["would-fetch"] = []
-    if source is not None:
-        for decision in server.prefetcher.decide(key, source, probe=False):
-            candidate = decision.candidate
-            answer["would-fetch"].append(
-                {
-                    "key": candidate.key,
-                    "probability": _rounded(candidate.score),
-                    "decision": decision.reason,
-                    "rule": candidate.rule.encode(),
-                    "because": {name: _rounded(value) for name, value in candidate.why},
-                }
-            )
-    answer["threshold"] = _rounded(server.prefetcher.budget.theta)
-    return answer
-
-
-def _evidence(evidence: Evidence, *, used: bool) -> dict[str, Any]:
-    return {
-        "rule": evidence.rule.encode(),
-        "trigger": evidence.trigger,
-        "probability": _rounded(evidence.score),
-        "at-ms": evidence.at,
-        "used": "yes" if used else "not yet",
-        "because": {name: _rounded(value) for name, value in evidence.why},
+        "probation-share": rounded(server.store.probation.share),
     }
 
 
@@ -283,13 +188,14 @@ def prefetch(client: Any, argv: Argv) -> int:
     return int(client.server.prefetcher.hint(argv[1:]))
 
 
-def _rounded(value: float) -> str:
+def rounded(value: float) -> str:
+    """A figure as these commands show it: three decimals at most."""
     return f"{value:.3f}".rstrip("0").rstrip(".") or "0"
 
 
 def _shown(value: Any) -> Any:
     if isinstance(value, float):
-        return _rounded(value)
+        return rounded(value)
     if isinstance(value, str):
         return value.encode()
     return value if isinstance(value, int | bytes | type(None)) else str(value).encode()

@@ -149,6 +149,8 @@ def asked(server: Server) -> list[bytes]:
 
 async def test_a_rule_fetches_what_it_names(server: Server, client: redis.asyncio.Redis) -> None:
     await client.get("user:7")
+    while b"cart:7" not in asked(server):
+        await client.ping()
     assert await client.get("cart:7") is not None
     assert asked(server).count(b"cart:7") == 1
     assert server.ledger.rules["rule user:{id}>cart:{id}"].issued == 1
@@ -162,21 +164,22 @@ async def test_a_hit_and_a_miss_of_a_client_s_own_key_fire(
     server: Server, client: redis.asyncio.Redis
 ) -> None:
     assert await client.get("session:5") is None
-    await client.ping()
-    assert b"user:5" in asked(server)
+    while b"user:5" not in asked(server):
+        await client.ping()
     await client.set("session:6", "x")
     assert b"user:6" not in asked(server)
     await client.get("session:6")
-    await client.ping()
-    assert b"user:6" in asked(server)
+    while b"user:6" not in asked(server):
+        await client.ping()
     assert b"nobody:6" not in asked(server)  # no source owns it
 
 
 async def test_never_predict(server: Server, client: redis.asyncio.Redis) -> None:
     await client.get("user:13")
     await client.get("user:14")
+    while b"cart:14" not in asked(server):
+        await client.ping()
     assert b"cart:13" not in asked(server)
-    assert b"cart:14" in asked(server)
     assert await client.get("cart:13") is not None  # reading it is nobody's business
 
 
