@@ -35,10 +35,9 @@ from antecache.server.blocked import Blocked
 from antecache.server.config import Config
 from antecache.server.dispatch import Dispatch
 from antecache.server.errors import ClientError, ConfigError
-from antecache.server.histogram import Histogram
+from antecache.server.followups import Followups
 from antecache.server.forecast import Foresight
 from antecache.server.histogram import Histogram
-from antecache.server.followups import Followups
 from antecache.server.http import MetricsServer
 from antecache.server.hugepages import HugePages
 from antecache.server.ledger import Ledger
@@ -47,8 +46,8 @@ from antecache.server.notifications import Notifications
 from antecache.server.prefetch import Prefetcher
 from antecache.server.pubsub import PubSub
 from antecache.server.rates import Rates
-from antecache.server.session import Session
 from antecache.server.rules import RuleBook
+from antecache.server.session import Session
 from antecache.server.slowlog import SlowLog
 from antecache.server.stats import Stats
 from antecache.server.store import Store
@@ -113,16 +112,15 @@ class Server:
             self.access,
             row_budget=config.row_budget,
         )
-        self.loader.observer = self.prefetcher
         self.followups = Followups(
             self.store,
             self.prefetcher,
             RuleBook(config.rules),
             links_on=config.links,
-        self.foresight = Foresight(self.store, self._owner, self.prefetcher, self.followups)
-        self.loader.observer = self.prefetcher
             never_predict=config.never_predict.split(),
         )
+        self.foresight = Foresight(self.store, self._owner, self.prefetcher, self.followups)
+        self.loader.observer = self.prefetcher
         self.loader.on_loaded = self.followups.loaded
         self.store.on_first_use = self.followups.first_use
         self.store.on_unused = self.prefetcher.unused
@@ -162,8 +160,8 @@ class Server:
             self.backing = open_backing(config.backing, config.sources, config.source_options)
             self.sources = Sources(await self.backing.open())
             self.store.owner = self.sources.owner
-            for name, reason in self.backing.skipped.items():
             self.followups.seed(self.backing.links(), self.sources)
+            for name, reason in self.backing.skipped.items():
                 log.warning("table '%s' is not served: %s", name, reason)
         elif config.sources:
             raise ConfigError("[[source]] needs a database: set 'backing' to its URL")
@@ -318,11 +316,11 @@ class Server:
         """Bytes beyond entries and process, by part."""
         return {
             "predictor": self.predictor.nbytes,
+            "links": self.followups.nbytes if self.config.prediction else 0,
             "ledger": self.ledger.nbytes,
             "accesslog": 16 * len(self.access.items),
             "store": self.store.metadata_bytes,
             "stale": self.store.attic.size,
-            "links": self.followups.nbytes if self.config.prediction else 0,
         }
 
     def memory(self) -> int:
@@ -336,9 +334,9 @@ class Server:
     def set_policy(self, text: str) -> None:
         """CONFIG SET maxmemory-policy; ValueError when there is no such policy."""
         self.policy_choice = policies.parse_maxmemory_policy(text)
-        self.followups.keep_entries()
         self.config.policy = text
         self.store.use(self._policy(), self.policy_choice.scope)
+        self.followups.keep_entries()
 
     def set_maxmemory(self, size: int) -> None:
         """CONFIG SET maxmemory."""
