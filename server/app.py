@@ -49,8 +49,10 @@ from antecache.server.rates import Rates
 from antecache.server.rules import RuleBook
 from antecache.server.session import Session
 from antecache.server.slowlog import SlowLog
+from antecache.server.spikes import Spikes
 from antecache.server.stats import Stats
 from antecache.server.store import Store
+from antecache.server.timings import EXACT_NS, Timings
 from antecache.server.tracking import Tracking
 from antecache.server.watch import Watches
 from antecache.server.whatif import Lately
@@ -97,9 +99,7 @@ class Server:
         self.notifications.listen(config.notify_keyspace_events)
         self.sources = Sources([])
         self.access = AccessLog()
-        self.loader = Loader(
-            self.store, self._owner, self.stats, observe_seconds=self.load_seconds.observe
-        )
+        self.loader = Loader(self.store, self._owner, self.stats, observe_seconds=self._load_took)
         self.store.on_flush = self.loader.overtake_all
         self.ledger = Ledger(floor=config.precision_floor)
         self.predictor = predictors.find(config.predictor)(max(config.prediction_bytes, 1))
@@ -129,7 +129,9 @@ class Server:
             self.store, self.clients, self.dispatch.current, config.tracking_table_max_keys
         )
         self.dispatch.on_slow = self._slow
-        self.dispatch.slow_ns = self.slowlog.threshold_ns
+        self.timings = Timings(config.latency_tracking)
+        self.spikes = Spikes(config.latency_monitor_threshold)
+        self.watch_slow()
         self.trainer = Trainer(
             drain=self.access.drain,
             publish=self.prefetcher.adopt,
@@ -291,8 +293,32 @@ class Server:
                 if session.held:
                     asyncio.get_running_loop().call_soon(session.release)
 
-    def _slow(self, session: Session, argv: list[bytes], nanoseconds: int) -> None:
-        self.slowlog.add(argv, nanoseconds // 1000, session.address, session.name)
+    def watch_slow(self) -> None:
+        """Work out from when on a command is slow: SLOWLOG, LATENCY and its histograms ask."""
+        wanted = [self.slowlog.threshold_ns]
+        if self.spikes.threshold:
+            wanted.append(self.spikes.threshold * 1_000_000)
+        if self.timings.enabled:
+            wanted.append(EXACT_NS)
+        self.dispatch.slow_ns = min(wanted)
+
+    def _slow(
+        self,
+        session: Session,
+        argv: list[bytes],
+        nanoseconds: int,
+        row: command.Command,
+        count: int,
+    ) -> None:
+        """`count` commands of a row took long together; `argv` is the last of them."""
+        self.timings.tell(row, count, nanoseconds)
+        self.spikes.add("fast-command" if row.fast else "command", nanoseconds // count)
+        if nanoseconds >= self.slowlog.threshold_ns and "skip_slowlog" not in row.flags:
+            self.slowlog.add(argv, nanoseconds // 1000, session.address, session.name)
+
+    def _load_took(self, seconds: float) -> None:
+        self.load_seconds.observe(seconds)
+        self.spikes.add("load", int(seconds * 1e9))
 
     # -- ServerView ---------------------------------------------------------
 
@@ -436,10 +462,16 @@ class Server:
     def _tick(self, rounds: int) -> None:
         store = self.store
         self.dispatch.set_clock()
+        started = time.perf_counter_ns()
         store.expire_cycle()
+        expired = time.perf_counter_ns()
+        self.spikes.add("expire-cycle", expired - started)
         self.tracking.tick()
         self._measure()
+        measured = time.perf_counter_ns()
         store.enforce()
+        self.spikes.add("eviction-cycle", time.perf_counter_ns() - measured)
+        self.timings.sample(command.every())
         self.rates.sample(time.monotonic(), self.stats)
         self.lately.look(self)
         process.collect_young(settle=rounds % (10 * self.config.hz) == 0)

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from antecache.server.pubsub import PubSub, Subscriptions
     from antecache.server.rates import Rates
     from antecache.server.slowlog import SlowLog
+    from antecache.server.spikes import Spikes
     from antecache.server.stats import Stats
     from antecache.server.store import Database, Store
+    from antecache.server.timings import Timings
     from antecache.server.tracking import Tracked, Tracking
     from antecache.server.watch import Watches
     from antecache.server.whatif import Lately
@@ -333,6 +335,8 @@ class ServerView(Protocol):
     watches: Watches
     pubsub: PubSub
     tracking: Tracking
+    timings: Timings  # how long commands took
+    spikes: Spikes  # what took too long
     notifications: Any  # `listen(letters)`: notify-keyspace-events
     clients: dict[int, Any]  # sessions (ClientView) by id
     monitors: set[Any]  # sessions in MONITOR
@@ -379,6 +383,9 @@ class ServerView(Protocol):
 
     def predict(self, on: bool) -> None:
         """Start or stop prediction; sets `config.prediction`."""
+
+    def watch_slow(self) -> None:
+        """What SLOWLOG or LATENCY asks for changed."""
 
     def look_around(self) -> None:
         """`monitors` changed."""

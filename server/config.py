@@ -154,6 +154,12 @@ class Config(msgspec.Struct, kw_only=True):
     slowlog_log_slower_than: int = 10000
     #: Entries that SLOWLOG keeps.
     slowlog_max_len: Count = 128
+    #: Commands and loads that take at least this many milliseconds are kept for LATENCY; 0: none.
+    latency_monitor_threshold: Count = 0
+    #: Whether to keep how long each command takes, for LATENCY HISTOGRAM and INFO latencystats.
+    latency_tracking: bool = True
+    #: The percentiles of INFO latencystats.
+    latency_tracking_info_percentiles: str = "50 99 99.9"
     #: Keys remembered for clients that cache; beyond it the oldest are invalidated. 0 is no limit.
     tracking_table_max_keys: Count = 1_000_000
     #: Events of keys that are published, in Redis's letters (KEA: all of them); empty: none.
@@ -264,6 +270,7 @@ def check(config: Config) -> None:
         ("predictor", _find_predictor),
         ("client_output_buffer_limit", parse_output_limits),
         ("notify_keyspace_events", parse_events),
+        ("latency_tracking_info_percentiles", parse_percentiles),
     ):
         try:
             parse(getattr(config, name))
@@ -296,6 +303,19 @@ def parse_output_limits(text: str) -> dict[str, OutputLimit]:
             raise ValueError(f"'{seconds}' is not a number of seconds")
         limits[kind] = OutputLimit(parse_memory(hard), parse_memory(soft), int(seconds))
     return limits
+
+
+def parse_percentiles(text: str) -> list[float]:
+    """Numbers from 0 to 100, with blanks between; raises ValueError with the reason."""
+    try:
+        numbers = [float(word) for word in text.split()]
+    except ValueError:
+        raise ValueError("Invalid latency-tracking-info-percentiles parameters") from None
+    if not all(0 <= number <= 100 for number in numbers):
+        raise ValueError(
+            "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]"
+        )
+    return numbers
 
 
 def parse_events(text: str) -> str:

@@ -70,7 +70,7 @@ class Dispatch:
         self.entered: Any = None  # the session whose accesses are being logged
         self._tick_at = 0  # of perf_counter_ns, when store.now must be read anew
         self.slow_ns = sys.maxsize
-        self.on_slow: Any = None  # (session, argv, nanoseconds)
+        self.on_slow: Any = None  # (session, last argv, nanoseconds, row, how many of it)
         self.attention: Any = None  # (session, commands) -> commands: MONITOR, CLIENT PAUSE
         self._rows: dict[bytes, Command] = {}
         self.blocked = BlockedClients(store, self)
@@ -165,7 +165,7 @@ class Dispatch:
             last.calls += streak
             last.nanoseconds += elapsed
             if elapsed >= self._slow_ns:
-                self.on_slow(session, commands[-1], elapsed)
+                self.on_slow(session, commands[-1], elapsed, last, streak)
         session.last_command = commands[-1]
         if store.used > store.room or store.count > store.limit:
             store.enforce()
@@ -227,7 +227,7 @@ class Dispatch:
         row.calls += 1
         row.nanoseconds += elapsed
         if elapsed >= self._slow_ns:
-            self.on_slow(session, argv, elapsed)
+            self.on_slow(session, argv, elapsed, row, 1)
         session.last_command = argv
         if row.careful and (store.used > store.room or store.count > store.limit):
             store.enforce()
@@ -244,7 +244,7 @@ class Dispatch:
         row.calls += count
         row.nanoseconds += now - before
         if now - before >= self._slow_ns:
-            self.on_slow(session, argv, now - before)
+            self.on_slow(session, argv, now - before, row, count)
         return now
 
     @property
@@ -369,7 +369,7 @@ class Dispatch:
         row.calls += 1
         row.nanoseconds += elapsed
         if elapsed >= self._slow_ns:
-            self.on_slow(session, argv, elapsed)
+            self.on_slow(session, argv, elapsed, row, 1)
         return reply
 
     def _refusal(self, session: Any, row: Command | None, argv: Argv) -> str | None:

@@ -123,7 +123,7 @@ SECTIONS: dict[str, tuple[str, Callable[[ServerView], Fields]]] = {
     "modules": ("Modules", redis.modules),
     "commandstats": ("Commandstats", redis.commandstats),
     "errorstats": ("Errorstats", redis.errorstats),
-    "latencystats": ("Latencystats", redis.modules),
+    "latencystats": ("Latencystats", redis.latencystats),
     "cluster": ("Cluster", redis.cluster),
     "keyspace": ("Keyspace", redis.keyspace),
     "antecache": ("Antecache", _antecache),

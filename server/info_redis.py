@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from antecache.policies.registry import redis_name
 from antecache.server import process
 from antecache.server.command import every
+from antecache.server.config import parse_percentiles
 from antecache.server.pubsub import CHANNEL, PATTERN, SHARD
 from antecache.server.rates import commands_processed
 from antecache.server.version import REDIS_VERSION, antecache_version
@@ -288,8 +289,18 @@ def errorstats(server: ServerView) -> Iterator[tuple[str, str]]:
 
 
 def modules(server: ServerView) -> Fields:
-    """There are none; nor are times kept for Latencystats."""
+    """There are none."""
     return ()
+
+
+def latencystats(server: ServerView) -> Iterator[tuple[str, str]]:
+    """Percentiles of the time each command took, in microseconds."""
+    timings = server.timings
+    timings.sample(every())
+    percentiles = parse_percentiles(server.config.latency_tracking_info_percentiles)
+    for row in timings.known():
+        shown = (f"p{one:g}={timings.percentile(row, one):.3f}" for one in percentiles)
+        yield f"latency_percentiles_usec_{row.full_name}", ",".join(shown)
 
 
 def cluster(server: ServerView) -> Fields:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 from antecache.policies import registry
-from antecache.server.config import parse_output_limits
+from antecache.server.config import parse_output_limits, parse_percentiles
 from antecache.server.units import parse_memory
 
 INT = 2**31 - 1
@@ -77,6 +77,11 @@ def policy(text: str) -> str:
         reason = f"argument(s) must be one of the following: {', '.join(known)}"
         raise ValueError(reason) from None
     return text.strip().lower()
+
+
+def percentiles(text: str) -> str:
+    """latency-tracking-info-percentiles, each as short as Redis shows it."""
+    return " ".join(f"{number:g}" for number in parse_percentiles(text))
 
 
 def save_points(text: str) -> str:

@@ -27,6 +27,7 @@ from antecache.server.parameter_readers import (
     merged_limits,
     one_of,
     output_limits,
+    percentiles,
     policy,
     save_points,
     yes_no,
@@ -98,6 +99,9 @@ SETTINGS: dict[str, Setting] = {
     ),
     "slowlog-log-slower-than": _setting("slowlog_log_slower_than", integer(-LONG - 1, LONG)),
     "slowlog-max-len": _setting("slowlog_max_len", integer(0, LONG)),
+    "latency-monitor-threshold": _setting("latency_monitor_threshold", integer(0, LONG)),
+    "latency-tracking": _setting("latency_tracking", yes_no),
+    "latency-tracking-info-percentiles": _setting("latency_tracking_info_percentiles", percentiles),
     "tracking-table-max-keys": _setting("tracking_table_max_keys", integer(0, LONG)),
     "notify-keyspace-events": _setting("notify_keyspace_events", parse_events),
     "loglevel": _setting("loglevel", one_of("debug", "verbose", "notice", "warning")),
@@ -183,9 +187,6 @@ hash-max-ziplist-value 64
 hll-sparse-max-bytes 3000
 io-threads 1
 io-threads-do-reads no
-latency-monitor-threshold 0
-latency-tracking no
-latency-tracking-info-percentiles 50 99 99.9
 lazyfree-lazy-eviction no
 lazyfree-lazy-expire no
 lazyfree-lazy-server-del no

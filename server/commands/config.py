@@ -143,7 +143,13 @@ def _apply(server: ServerView, setting: Setting, value: Any) -> None:
         server.set_maxmemory(config.maxmemory)  # measures and enforces both limits
     elif field == "slowlog_log_slower_than":
         server.slowlog.set_threshold(value)
-        server.dispatch.slow_ns = server.slowlog.threshold_ns
+        server.watch_slow()
+    elif field == "latency_monitor_threshold":
+        server.spikes.threshold = value
+        server.watch_slow()
+    elif field == "latency_tracking":
+        server.timings.switch(value, every())
+        server.watch_slow()
     elif field == "slowlog_max_len":
         server.slowlog.set_limit(value)
     elif field == "tracking_table_max_keys":
@@ -172,6 +178,7 @@ def resetstat(client: ClientView, argv: Argv) -> Any:
     server.peak_memory = server.memory()
     for row in every():
         row.reset()
+    server.timings.reset()
     return OK
 
 

@@ -1,8 +1,4 @@
-"""Watching the server: MONITOR, SLOWLOG, LATENCY.
-
-LATENCY has no events to tell of: it is answered as by a Redis whose monitor is off,
-which `latency-monitor-threshold` 0 says too.
-"""
+"""Watching the server: MONITOR and SLOWLOG. What LATENCY tells is in `latency.py`."""
 
 from __future__ import annotations
 
@@ -10,8 +6,8 @@ from typing import Any
 
 from antecache.server.command import Argv, ClientView, command, container
 from antecache.server.commands.arguments import integer
-from antecache.server.commands.texts import shown, too_many
-from antecache.server.encode import OK, Encoded, Verbatim
+from antecache.server.commands.texts import too_many
+from antecache.server.encode import OK, Encoded
 from antecache.server.errors import ClientError
 
 ADMIN = "admin loading stale"
@@ -75,81 +71,3 @@ def slowlog_reset(client: ClientView, argv: Argv) -> Any:
     """Forget them all; ids go on."""
     client.server.slowlog.clear()
     return OK
-
-
-container(
-    "latency",
-    group="server",
-    since="2.8.13",
-    summary="A container for latency diagnostics commands.",
-)
-
-
-@command(
-    "latency|latest",
-    2,
-    flags="admin noscript loading stale",
-    summary="Returns the latest latency samples for all events.",
-)
-def latency_latest(client: ClientView, argv: Argv) -> list[Any]:
-    """No events."""
-    return []
-
-
-@command(
-    "latency|history",
-    3,
-    flags="admin noscript loading stale",
-    summary="Returns timestamp-latency samples for an event.",
-)
-def latency_history(client: ClientView, argv: Argv) -> list[Any]:
-    """No samples."""
-    return []
-
-
-@command(
-    "latency|reset",
-    -2,
-    flags="admin noscript loading stale",
-    summary="Resets the latency data for one or more events.",
-)
-def latency_reset(client: ClientView, argv: Argv) -> int:
-    """How many events were reset: none."""
-    return 0
-
-
-@command(
-    "latency|graph",
-    3,
-    flags="admin noscript loading stale",
-    summary="Returns a latency graph for an event.",
-)
-def latency_graph(client: ClientView, argv: Argv) -> Any:
-    """There is no event to draw."""
-    raise ClientError(f"ERR No samples available for event '{shown(argv[2])}'")
-
-
-@command(
-    "latency|doctor",
-    2,
-    flags="admin noscript loading stale",
-    summary="Returns a human-readable latency analysis report.",
-)
-def latency_doctor(client: ClientView, argv: Argv) -> Any:
-    """What there is instead."""
-    return Verbatim(
-        b"Latency events are not monitored by this server. See SLOWLOG GET for slow commands, "
-        b"and INFO antecache (load_usec_mean, loop_lag_usec) for the database and the event loop.\n"
-    )
-
-
-@command(
-    "latency|histogram",
-    -2,
-    flags="admin noscript loading stale",
-    since="7.0.0",
-    summary="Returns the cumulative distribution of latencies of a subset or all commands.",
-)
-def latency_histogram(client: ClientView, argv: Argv) -> dict[bytes, Any]:
-    """The distribution of times is not kept for each command."""
-    return {}

@@ -292,6 +292,8 @@ async def test_a_changed_setting_is_shown_as_changed(serve: Any, connect: Any) -
                 "maxmemory": "1073741824",
                 "maxmemory-policy": "volatile-ttl",
                 "notify-keyspace-events": "gxK",
+                "latency-tracking": "no",
+                "latency-tracking-info-percentiles": "50 99.5",
                 "policy": "s3fifo",
                 "requirepass": "secret",
                 "protected-mode": "no",
