@@ -26,6 +26,7 @@ from antecache.server.command import Argv
 from antecache.server.encode import NULL_ARRAY
 from antecache.server.errors import ClientError
 from antecache.server.store import Store
+from antecache.server.store.kinds import kind_of
 
 Place = tuple[int, bytes]  # a database's number and a key
 
@@ -182,7 +183,14 @@ class BlockedClients:
 
     def _changed(self, db: int, key: bytes) -> None:
         place = (db, key)
-        if place not in self._queues:
+        queue = self._queues.get(place)
+        if queue is None:
+            return
+        database = self._store.databases[db]
+        # Not `peek`: the key may be about to expire, and would be reported from within a report.
+        held = database.dicts[hash(key) & database.mask].get(key)
+        kind = None if held is None else kind_of(getattr(held, "value", held)).name
+        if not any(waiter.always or waiter.kind == kind for waiter in queue):
             return
         self.ready[place] = None
         session = self._dispatch.entered

@@ -208,7 +208,7 @@ class Dispatch:
             self._park(session, (argv,), 0, absence.keys)
             return
         except Blocked as blocked:
-            self._block(session, commands, 0, blocked)
+            self._block(session, (argv,), 0, blocked)
             return
         except ClientError as error:
             reply = self._failed(row, error)
