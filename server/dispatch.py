@@ -445,9 +445,10 @@ class Dispatch:
             assert row is not None
             mine = row.keys(argv)
             keys += mine
-            if readable:
-                wanted.update(dict.fromkeys(self._absent(session, mine)))
             ahead += 1
+            if not readable:  # it may change what the reads behind it would find
+                break
+            wanted.update(dict.fromkeys(self._absent(session, mine)))
         waiting = Waiting(rest, ahead, [*keys, *wanted], list(wanted))
         session.waiting = waiting
         self._store.pin(waiting.keys)
