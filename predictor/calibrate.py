@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -66,9 +66,13 @@ class Calibrator:
         self._trained_before = 0  # accesses that were counted elsewhere
         self._hits: list[float] = []
         self._trials: list[float] = []
-        # open trials: [deadline, bucket, raw, open], by key, and in the order they expire
+        # open trials: [deadline, bucket, raw, open, key, trigger], by key and in order of expiry
         self._pending: dict[bytes, list[list[Any]]] = {}
         self._expiry: deque[tuple[bytes, list[Any]]] = deque()
+        # the last miss: what follows in the log was expected after it
+        self.trigger = b""
+        # told of every trial that is resolved: key, trigger, bucket, raw, hit, estimate before it
+        self.on_resolved: Callable[[bytes, bytes, int, float, int, float], None] | None = None
         # trials resolved since the last fit: bucket, raw confidence, hit, estimate before it
         self._fresh = (array("H"), array("f"), array("b"), array("f"))
 
@@ -108,7 +112,7 @@ class Calibrator:
             for entry in entries:
                 if entry[1] == bucket:
                     return
-        made = [self.accesses + self.horizon, bucket, raw, True]
+        made = [self.accesses + self.horizon, bucket, raw, True, key, self.trigger]
         entries.append(made)
         self._expiry.append((key, made))
 
@@ -127,13 +131,14 @@ class Calibrator:
                 key = next(rest, None)
                 if type(key) is bytes:
                     access(key)
+                    self.trigger = key
                 else:
                     self.dropped += 1
             elif kind is not int:
                 self.dropped += 1
 
     def _resolve(self, entry: list[Any], hit: int) -> None:
-        _, bucket, raw, _ = entry
+        _, bucket, raw, _, key, trigger = entry
         hits, trials = self._hits, self._trials
         if bucket >= len(hits):
             more = bucket + 1 - len(hits)
@@ -143,7 +148,10 @@ class Calibrator:
         buckets.append(bucket)
         raws.append(raw)
         outcomes.append(hit)
-        estimates.append((hits[bucket] + _PRIOR * raw) / (trials[bucket] + PRIOR_TRIALS))
+        estimate = (hits[bucket] + _PRIOR * raw) / (trials[bucket] + PRIOR_TRIALS)
+        estimates.append(estimate)
+        if self.on_resolved is not None:
+            self.on_resolved(key, trigger, bucket, raw, hit, estimate)
         if len(buckets) >= _FRESH:
             for kept in self._fresh:
                 del kept[: _FRESH // 2]
