@@ -1,0 +1,350 @@
+"""DUMP's payloads, written and read: one value in the format of Redis's RDB files.
+
+A payload is a type, the value, two bytes of version and a checksum (rdb.c,
+cluster.c of Redis). What is written is what Redis 7.0 and every later version
+reads; only a hash whose fields have deadlines needs 7.4. What is read is what Redis
+up to 7.4 writes, down to the ziplists and compressed strings of old versions.
+
+The value of each type is read to the form it has in the store. A payload that is no
+value raises `ValueError`; so does one that would be an empty collection, or names a
+member twice.
+
+What this file does not do: streams (`stream_dump.py`) and modules.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from antecache.server import listpack
+from antecache.server.backing.base import Row
+from antecache.server.crc64 import crc64
+from antecache.server.encode import double
+from antecache.server.store.kinds import is_integer, kind_of
+from antecache.server.zset import SortedSet
+
+VERSION = 12  # the newest that is read: Redis 7.4
+WRITTEN = 10  # Redis 7.0
+FOOTER = 10  # bytes
+
+STRING, LIST, SET, ZSET, HASH, ZSET_2 = range(6)
+LIST_ZIPLIST, SET_INTSET, ZSET_ZIPLIST, HASH_ZIPLIST, LIST_QUICKLIST = range(10, 15)
+HASH_LISTPACK, ZSET_LISTPACK, LIST_QUICKLIST_2 = range(16, 19)
+SET_LISTPACK = 20
+
+PLAIN, PACKED = 1, 2  # containers of a quicklist's nodes
+NODE_BYTES = 8192  # of a quicklist's node (list-max-listpack-size -2)
+
+
+class WrongFooter(Exception):
+    """The payload is of a newer version, or was damaged."""
+
+
+# -- writing ----------------------------------------------------------------
+
+
+def dump(value: Any) -> bytes:
+    """The payload of a value."""
+    body = _WRITERS[kind_of(value).name](value)
+    body += struct.pack("<H", WRITTEN)
+    return body + crc64(body).to_bytes(8, "little")
+
+
+def length(number: int) -> bytes:
+    """A length as RDB writes it."""
+    if number < 64:
+        return bytes((number,))
+    if number < 16_384:
+        return bytes((0x40 | number >> 8, number & 255))
+    if number < 1 << 32:
+        return b"\x80" + number.to_bytes(4, "big")
+    return b"\x81" + number.to_bytes(8, "big")
+
+
+def string(text: bytes) -> bytes:
+    """A string as RDB writes it; a small integer in its own form."""
+    if len(text) <= 11 and is_integer(text):
+        number = int(text)
+        for kind, size in ((0xC0, 1), (0xC1, 2), (0xC2, 4)):
+            if -(1 << 8 * size - 1) <= number < 1 << 8 * size - 1:
+                return bytes((kind,)) + number.to_bytes(size, "little", signed=True)
+    return length(len(text)) + text
+
+
+def _strings(kind: int, count: int, items: Iterable[bytes]) -> bytes:
+    return b"".join((bytes((kind,)), length(count), *map(string, items)))
+
+
+def _dump_string(value: bytes) -> bytes:
+    return bytes((STRING,)) + string(value)
+
+
+def _dump_list(value: Iterable[bytes]) -> bytes:
+    nodes = list(_nodes(value))
+    return b"".join((bytes((LIST_QUICKLIST_2,)), length(len(nodes)), *nodes))
+
+
+def _nodes(items: Iterable[bytes]) -> Iterator[bytes]:
+    """The nodes of a quicklist: packed up to a size, an item beyond it on its own."""
+    held: list[bytes] = []
+    size = 0
+    for item in items:
+        if size + len(item) > NODE_BYTES and held:
+            yield length(PACKED) + string(listpack.pack(held))
+            held, size = [], 0
+        if len(item) > NODE_BYTES:
+            yield length(PLAIN) + string(item)
+        else:
+            held.append(item)
+            size += len(item) + 2
+    if held:
+        yield length(PACKED) + string(listpack.pack(held))
+
+
+def _dump_set(value: set[bytes]) -> bytes:
+    if kind_of(value).encoding(value) == "intset":
+        return bytes((SET_INTSET,)) + string(listpack.pack_integers(map(int, value)))
+    return _strings(SET, len(value), value)
+
+
+def _dump_zset(value: SortedSet) -> bytes:
+    if value.compact:
+        items = [part for score, member in value for part in (member, double(score))]
+        return bytes((ZSET_LISTPACK,)) + string(listpack.pack(items))
+    pairs = [string(member) + struct.pack("<d", score) for score, member in value]
+    # The highest first: Redis then inserts each at the head of its skip list.
+    return b"".join((bytes((ZSET_2,)), length(len(pairs)), *reversed(pairs)))
+
+
+def _dump_hash(value: Any) -> bytes:
+    fields = value.fields() if type(value) is Row else value
+    items = [part for pair in fields.items() for part in pair]
+    if kind_of(value).encoding(value) == "listpack":
+        return bytes((HASH_LISTPACK,)) + string(listpack.pack(items))
+    return _strings(HASH, len(fields), items)
+
+
+_WRITERS: dict[str, Callable[[Any], bytes]] = {
+    "string": _dump_string,
+    "list": _dump_list,
+    "set": _dump_set,
+    "zset": _dump_zset,
+    "hash": _dump_hash,
+}
+
+
+# -- reading ----------------------------------------------------------------
+
+
+def restore(payload: bytes) -> Any:
+    """The value of a payload; raises `WrongFooter`, or `ValueError` for what is no value."""
+    body, version = payload[:-FOOTER], payload[-FOOTER:-8]
+    if (
+        len(payload) < FOOTER
+        or int.from_bytes(version, "little") > VERSION
+        or int.from_bytes(payload[-8:], "little") != crc64(payload[:-8])
+    ):
+        raise WrongFooter
+    reader = Reader(body)
+    read = _READERS.get(reader.byte())
+    if read is None:
+        raise ValueError("an unknown type")
+    value = read(reader)
+    reader.end()
+    return value
+
+
+class Reader:
+    """What is left of a payload; each method takes something off its front."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    def take(self, size: int) -> bytes:
+        """So many bytes."""
+        start, self._at = self._at, self._at + size
+        if self._at > len(self._data):
+            raise ValueError("a payload that is not there whole")
+        return self._data[start : self._at]
+
+    def end(self) -> None:
+        """Nothing may be left."""
+        if self._at != len(self._data):
+            raise ValueError("a payload with something behind its value")
+
+    def byte(self) -> int:
+        """One byte."""
+        return self.take(1)[0]
+
+    def number(self, layout: str) -> Any:
+        """A number in one of `struct`'s layouts."""
+        (found,) = struct.unpack(layout, self.take(struct.calcsize(layout)))
+        return found
+
+    def length(self) -> int:
+        """A length."""
+        first = self.byte()
+        if first >= 0xC0:
+            raise ValueError("a string where a length is expected")
+        return self._length(first)
+
+    def _length(self, first: int) -> int:
+        if first < 0x40:
+            return first
+        if first < 0x80:
+            return (first & 63) << 8 | self.byte()
+        if first not in (0x80, 0x81):
+            raise ValueError("an unknown length")
+        return int(self.number(">I" if first == 0x80 else ">Q"))
+
+    def string(self) -> bytes:
+        """A string, whichever way it was written."""
+        first = self.byte()
+        if first < 0xC0:
+            return self.take(self._length(first))
+        if first == 0xC3:
+            packed, size = self.length(), self.length()
+            return decompress(self.take(packed), size)
+        layout = {0xC0: "<b", 0xC1: "<h", 0xC2: "<i"}.get(first)
+        if layout is None:
+            raise ValueError("an unknown string")
+        return b"%d" % self.number(layout)
+
+    def strings(self) -> list[bytes]:
+        """A length, and as many strings."""
+        return [self.string() for _ in range(self.length())]
+
+
+def decompress(data: bytes, size: int) -> bytes:
+    """LZF, by which Redis compresses longer strings: literal runs, and copies of what came."""
+    found = bytearray()
+    at = 0
+    try:
+        while at < len(data):
+            control = data[at]
+            at += 1
+            if control < 32:
+                found += data[at : at + control + 1]
+                at += control + 1
+                continue
+            count = control >> 5
+            if count == 7:
+                count += data[at]
+                at += 1
+            start = len(found) - ((control & 31) << 8 | data[at]) - 1
+            at += 1
+            if start < 0:
+                raise ValueError("a compressed string that points before its start")
+            count += 2
+            piece = found[start : start + count]  # may reach into what it appends
+            found += (piece * (count // len(piece) + 1))[:count]
+            if len(found) > size:
+                break
+    except IndexError:
+        raise ValueError("a compressed string that is not there whole") from None
+    if len(found) != size:
+        raise ValueError("a compressed string of another size")
+    return bytes(found)
+
+
+def _pairs(items: list[bytes]) -> dict[bytes, bytes]:
+    """Fields or members, and what follows each."""
+    if len(items) % 2 or not items:
+        raise ValueError("half a pair")
+    found = dict(zip(items[::2], items[1::2], strict=True))
+    if 2 * len(found) != len(items):
+        raise ValueError("a name that comes twice")
+    return found
+
+
+def _list(items: list[bytes]) -> deque[bytes]:
+    if not items:
+        raise ValueError("an empty list")
+    return deque(items)
+
+
+def _set(items: list[bytes]) -> set[bytes]:
+    found = set(items)
+    if not items or len(found) != len(items):
+        raise ValueError("an empty set, or a member that comes twice")
+    return found
+
+
+def _zset(scores: dict[bytes, float], count: int) -> SortedSet:
+    if not count or len(scores) != count or any(map(math.isnan, scores.values())):
+        raise ValueError("an empty sorted set, a member that comes twice, or NaN")
+    return SortedSet({member: score + 0.0 for member, score in scores.items()})
+
+
+def _zset_of_texts(items: list[bytes]) -> SortedSet:
+    pairs = _pairs(items)
+    return _zset({member: float(score) for member, score in pairs.items()}, len(pairs))
+
+
+def _read_quicklist(reader: Reader) -> deque[bytes]:
+    found: list[bytes] = []
+    for _ in range(reader.length()):
+        found += listpack.unpack_ziplist(reader.string())
+    return _list(found)
+
+
+def _read_quicklist_2(reader: Reader) -> deque[bytes]:
+    found: list[bytes] = []
+    for _ in range(reader.length()):
+        container = reader.length()
+        data = reader.string()
+        if container == PACKED:
+            found += listpack.unpack(data)
+        elif container == PLAIN:
+            found.append(data)
+        else:
+            raise ValueError("an unknown node of a list")
+    return _list(found)
+
+
+def _read_zset(reader: Reader) -> SortedSet:
+    count = reader.length()
+    scores = {}
+    for _ in range(count):
+        member = reader.string()
+        size = reader.byte()
+        special = {253: math.nan, 254: math.inf, 255: -math.inf}
+        scores[member] = special[size] if size in special else float(reader.take(size))
+    return _zset(scores, count)
+
+
+def _read_zset_2(reader: Reader) -> SortedSet:
+    count = reader.length()
+    scores = {}
+    for _ in range(count):
+        member = reader.string()
+        scores[member] = reader.number("<d")
+    return _zset(scores, count)
+
+
+def _read_hash(reader: Reader) -> dict[bytes, bytes]:
+    return _pairs([reader.string() for _ in range(2 * reader.length())])
+
+
+_READERS: dict[int, Callable[[Reader], Any]] = {
+    STRING: Reader.string,
+    LIST: lambda reader: _list(reader.strings()),
+    SET: lambda reader: _set(reader.strings()),
+    ZSET: _read_zset,
+    HASH: _read_hash,
+    ZSET_2: _read_zset_2,
+    LIST_ZIPLIST: lambda reader: _list(listpack.unpack_ziplist(reader.string())),
+    SET_INTSET: lambda reader: _set(listpack.unpack_integers(reader.string())),
+    ZSET_ZIPLIST: lambda reader: _zset_of_texts(listpack.unpack_ziplist(reader.string())),
+    HASH_ZIPLIST: lambda reader: _pairs(listpack.unpack_ziplist(reader.string())),
+    LIST_QUICKLIST: _read_quicklist,
+    HASH_LISTPACK: lambda reader: _pairs(listpack.unpack(reader.string())),
+    ZSET_LISTPACK: lambda reader: _zset_of_texts(listpack.unpack(reader.string())),
+    LIST_QUICKLIST_2: _read_quicklist_2,
+    SET_LISTPACK: lambda reader: _set(listpack.unpack(reader.string())),
+}
