@@ -30,10 +30,11 @@ def cases() -> list[dict[str, Any]]:
 
 
 def arguments(case: dict[str, Any], line: str) -> list[bytes]:
-    words = shlex.split(line)
-    if case.get("command_binary"):
-        return [word.encode().decode("unicode_escape").encode("latin-1") for word in words]
-    return [word.encode() for word in words]
+    if not case.get("command_binary"):
+        return [word.encode() for word in shlex.split(line)]
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
+    lexer.whitespace_split, lexer.escape, lexer.commenters = True, "", ""
+    return [word.encode().decode("unicode_escape").encode("latin-1") for word in lexer]
 
 
 def plain(reply: Any) -> Any:
