@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import hiredis
@@ -16,6 +16,11 @@ from antecache.server.config import Config
 Serve = Callable[..., Awaitable[Server]]
 END = b"the end of the replies to this command"
 FRAMED_END = b"$%d\r\n%b\r\n" % (len(END), END)
+
+
+def _frame(words: Sequence[bytes | str | int]) -> bytes:
+    args = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+    return b"*%d\r\n" % len(args) + b"".join(b"$%d\r\n%b\r\n" % (len(a), a) for a in args)
 
 
 class Raw:
@@ -31,9 +36,7 @@ class Raw:
 
     def send(self, *words: bytes | str | int) -> None:
         """Write one command; its reply is read by `read`."""
-        args = [word if isinstance(word, bytes) else str(word).encode() for word in words]
-        self.writer.write(b"*%d\r\n" % len(args))
-        self.writer.writelines(b"$%d\r\n%b\r\n" % (len(arg), arg) for arg in args)
+        self.writer.write(_frame(words))
 
     async def read(self) -> Any:
         """The next reply; ConnectionError when there is none because the server closed."""
@@ -59,6 +62,20 @@ class Raw:
                 return found + b"<closed>"
             found += data
         return found.removesuffix(FRAMED_END)
+
+    async def settle(self, *commands: Sequence[bytes | str | int]) -> bytes:
+        """Send commands in one write; every byte that has come when they are done.
+
+        A subscribed connection may ask this too.
+        """
+        self.writer.write(b"".join(map(_frame, [*commands, ("PING", END)])))
+        found = b""
+        while not found.endswith(FRAMED_END):
+            data = await asyncio.wait_for(self.reader.read(65536), 10)
+            if not data:
+                return found + b"<closed>"
+            found += data
+        return found.removesuffix(FRAMED_END).removesuffix(b"*2\r\n$4\r\npong\r\n")
 
     async def closed(self) -> bytes:
         """What still comes until the server closes the connection."""
