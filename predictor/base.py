@@ -65,6 +65,21 @@ class Predictor(ABC):
     def resize(self, budget_bytes: int) -> None:
         """The memory share changed; keep the newest history that fits."""
 
+    def settle(self, price: float, *, closed: bool = False) -> None:  # noqa: B027
+        """Decide how much of the budget is worth occupying; called every few hundred events.
+
+        price   waits an event that each byte costs which is taken from the values
+        closed  prediction did harm: occupy as little as possible, and propose nothing
+        """
+
+    def credit(self, bucket: int) -> None:  # noqa: B027
+        """A prefetch that was scored by this bucket saved a wait."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether no candidate can be expected now, so that nobody needs to ask."""
+        return False
+
     def dump(self) -> bytes:
         """What is remembered, for `load` in another process; empty where there is nothing."""
         return b""

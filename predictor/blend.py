@@ -4,8 +4,18 @@ A demand miss asks the miss log (what followed this key), the templates (what
 follows keys like it) and the strides (what follows steps like this one). A key
 named by several families is one candidate, with the best of their scores.
 
-The budget is the miss log's, less what the tables of the other two occupy:
-they are small, and made only when keys of their kind are met.
+How much of the budget they occupy is decided by what they are worth, whenever
+`settle` tells the price of memory (until it is first called, they have all of it):
+
+- The log gets the length at which the predictions expected of it, as the scouts
+  measure (`scouts.py`), less the price of its bytes are most. What the scouts
+  count becomes saved waits by the rate seen while the log works.
+- The tables of strides and templates begin small, and may take as much as costs an
+  eighth of the waits they save; one that saves nothing gives its memory back, and
+  is tried again much later.
+
+So where nothing follows anything only the scouts remain, a two-hundredth of the
+cache, and `idle` says that nobody needs to ask.
 
 What this file does not do: weigh families against each other beyond their
 calibrated scores, which are probabilities and may be compared.
@@ -18,17 +28,40 @@ from typing import ClassVar, Final
 
 import msgspec
 
+from antecache.predictor.allowance import Allowance
 from antecache.predictor.base import Candidate, Predictor
-from antecache.predictor.misslog import MissLog
+from antecache.predictor.keycodec import is_packable
+from antecache.predictor.misslog import MissLog, bytes_for
 from antecache.predictor.plan import Plan
+from antecache.predictor.ring import slots_for
+from antecache.predictor.scouts import Scouts
 from antecache.predictor.strides import Strides
 from antecache.predictor.templates import Templates
 
 #: largest part of the budget that the tables of strides and of templates may take
-_STRIDES_PART: Final = 0.4
+_STRIDES_PART: Final = 0.1
 _TEMPLATES_PART: Final = 0.06
-#: events between two looks at what the tables occupy
-_REVIEW: Final = 256
+_SCOUTS_PART: Final = 0.008
+#: bytes beyond which tables gain nothing
+_STRIDES_MOST: Final = 1 << 20
+_DECAY: Final = 0.95  # a call of `settle`
+#: saved waits for each prediction that the scouts expected, before any was seen: 3.2 in 8
+_PRIOR_SAVED: Final = 3.2
+_PRIOR_EXPECTED: Final = 8.0
+#: waits an event that a log may cost on trial
+_FREE: Final = 0.004
+#: and part of what it saves that it may cost without regard to the scouts
+_PAID: Final = 1 / 8
+_LEAST_LOG: Final = 128
+#: errors by which a log must pay to be begun, and to be kept
+_SURE_NEW: Final = 1.0
+_SURE: Final = 0.5
+#: the log's worth must be this many times its price
+_MARGIN: Final = 1.3
+#: a change of its length must be worth so much of the memory that is moved
+_WORTHWHILE: Final = 0.2
+_SHRINK: Final = 0.75
+_ASK: Final = 63  # one event in 64 tells whether keys can be packed
 
 
 class Blend(Predictor):
@@ -39,6 +72,7 @@ class Blend(Predictor):
 
     def __init__(self, budget_bytes: int) -> None:
         super().__init__(budget_bytes)
+        self._managed = False  # whether `settle` decides
         self.misslog = MissLog(budget_bytes)
         self.templates = Templates(
             int(budget_bytes * _TEMPLATES_PART),
@@ -46,11 +80,18 @@ class Blend(Predictor):
             codec=self.misslog.codec,
         )
         self.strides = Strides(
-            int(budget_bytes * _STRIDES_PART),
+            min(int(budget_bytes * _STRIDES_PART), _STRIDES_MOST),
             first_bucket=MissLog.buckets + Templates.buckets,
         )
+        self.scouts = Scouts(0, 1)
         self._tables = 0  # bytes the log has given up
         self._events = 0
+        self._target = 0  # slots of the log that `settle` decided
+        self._saved = 0.0  # waits that the log saved, and what the scouts expected, decayed
+        self._expected = 0.0
+        self._strides_room = Allowance()
+        self._templates_room = Allowance()
+        self._text = 0.0  # bytes a slot of keys that no template packs, on average
 
     def candidates(self, key: bytes) -> list[Candidate]:
         """What any family expects, best first. See `Predictor`."""
@@ -68,14 +109,23 @@ class Blend(Predictor):
 
     def observe(self, key: bytes, *, demand: bool) -> None:
         """Record an event in every family. See `Predictor`."""
-        self.misslog.observe(key, demand=demand)
+        self._events += 1
+        if self._managed:
+            counted = self.scouts.observe(key)
+            if counted is not None and counted[0] <= self.misslog.filled:
+                self._expected += counted[1]
+            if not self._events & _ASK:
+                text = 0.0 if is_packable(key) else 0.6 * (len(key) + 58)
+                self._text += (text - self._text) / min(64, self._events // (_ASK + 1))
+        if self.misslog.slots:
+            self.misslog.observe(key, demand=demand)
         self.templates.observe(key, demand=demand)
         self.strides.observe(key, demand=demand)
-        self._events += 1
-        if self._events % _REVIEW == 0:
-            self._review()
+        if not self._managed:
+            self._make_room()
 
-    def _review(self) -> None:
+    def _make_room(self) -> None:
+        """A table was made: the log, which had its memory until now, becomes shorter."""
         tables = self.templates.nbytes + self.strides.nbytes
         if tables != self._tables:
             self._tables = tables
@@ -86,6 +136,109 @@ class Blend(Predictor):
         if self.templates.codec is not self.misslog.codec:
             self.templates.forget(self.misslog.codec)
 
+    # ------------------------------------------------------------------ memory
+
+    def settle(self, price: float, *, closed: bool = False) -> None:
+        """Give each family what it is worth. See `Predictor`."""
+        if not self._managed:
+            self._managed = True
+            self._begin()
+        whole = 2 * self.budget_bytes  # the cache, of which the budget is half at most
+        events = max(self.scouts.events, 1.0)
+        strides = self._strides_room.decide(
+            price, events, whole, met=self.strides.met, closed=closed
+        )
+        templates = self._templates_room.decide(
+            price, events, whole, met=self.misslog.slots > 0, closed=closed
+        )
+        strides = min(strides, int(self.budget_bytes * _STRIDES_PART), _STRIDES_MOST)
+        templates = min(templates, int(self.budget_bytes * _TEMPLATES_PART))
+        if strides != self.strides.budget_bytes:
+            self.strides.resize(strides)
+        if templates != self.templates.budget_bytes:
+            self.templates.resize(templates)
+        self._tables = self.templates.nbytes + self.strides.nbytes
+        left = self.budget_bytes - self.scouts.nbytes - strides - templates
+        if closed:
+            self._target = 0
+            self.misslog.resize(0)
+            self._share_codec()
+        else:
+            self._settle_log(self._best_length(price, left), left)
+        self._saved *= _DECAY
+        self._expected *= _DECAY
+        self.scouts.decay(_DECAY)
+
+    def _begin(self) -> None:
+        """From now on `settle` decides: begin with the scouts alone."""
+        self.scouts = Scouts(int(self.budget_bytes * _SCOUTS_PART), slots_for(self.budget_bytes))
+        if not self.misslog.filled:
+            self.misslog.resize(0)
+            self._share_codec()
+            self.strides.resize(0)
+            self.templates.resize(0)
+        self._target = self.misslog.slots
+
+    def _best_length(self, price: float, left: int) -> int:
+        """The slots at which worth less price is most; 0 when no length is worth its price."""
+        scouts = self.scouts
+        rate = min(1.0, (self._saved + _PRIOR_SAVED) / (max(self._expected, 0) + _PRIOR_EXPECTED))
+        sure = _SURE if self._target else _SURE_NEW
+        free = self._free_length(price, left)
+        best, length = 0.0, free
+        held = 0.0  # the net worth of the present length
+        for slots, gain, error in scouts.worth():
+            needed = self._bytes_for(slots)
+            if needed > left:
+                break
+            net = rate * (gain - sure * error) - _MARGIN * price * needed
+            if slots <= self._target:
+                held = net
+            if net > best and slots > free:
+                best, length = net, slots
+        moved = abs(self._bytes_for(length) - self._bytes_for(self._target))
+        if best and held > 0 and best - held < _WORTHWHILE * price * moved:
+            return max(free, min(self._target, left))
+        return length
+
+    def _free_length(self, price: float, left: int) -> int:
+        """The slots that cost so little that nothing need speak for them, or that are paid for."""
+        cost = max(_FREE, _PAID * self._saved / max(self.scouts.events, 1.0))
+        spare = min(left, int(cost / price)) if price > 0 else left
+        slots = int((spare - self._bytes_for(0)) / (self._bytes_for(10_000) / 10_000))
+        return slots if slots >= _LEAST_LOG else 0
+
+    def _bytes_for(self, slots: int) -> int:
+        return bytes_for(slots, self._text) if slots else 0
+
+    def _settle_log(self, length: int, left: int) -> None:
+        if length < self._target:  # never all at once: what is given up is gone
+            held = min(self._target, self.misslog.filled)
+            length = max(length, int(held * _SHRINK))
+            if length < 128:
+                length = 0
+        if length == self._target and self.misslog.budget_bytes <= left:
+            return
+        if self._target and self._target < length < self._target * 9 // 8:
+            return
+        self._target = length
+        self.misslog.resize(min(self._bytes_for(length), left))
+        self._share_codec()
+
+    def credit(self, bucket: int) -> None:
+        """Remember which family saved a wait. See `Predictor`."""
+        if bucket < self.templates.first_bucket:
+            self._saved += 1
+        elif bucket < self.strides.first_bucket:
+            self._templates_room.credit()
+        elif bucket < self.buckets:
+            self._strides_room.credit()
+
+    @property
+    def idle(self) -> bool:
+        """Whether every family is without memory."""
+        return not self.misslog.slots and self.templates.idle and self.strides.idle
+
     def adopt(self, plan: Plan) -> None:
         """Score by this Plan from now on. See `Predictor`."""
         self.misslog.adopt(plan)
@@ -95,10 +248,19 @@ class Blend(Predictor):
     def resize(self, budget_bytes: int) -> None:
         """Another budget for all of them. See `Predictor`."""
         self.budget_bytes = budget_bytes
-        self.templates.resize(int(budget_bytes * _TEMPLATES_PART))
-        self.strides.resize(int(budget_bytes * _STRIDES_PART))
+        templates = int(budget_bytes * _TEMPLATES_PART)
+        strides = min(int(budget_bytes * _STRIDES_PART), _STRIDES_MOST)
+        left = budget_bytes
+        if self._managed:
+            self.scouts = Scouts(int(budget_bytes * _SCOUTS_PART), slots_for(budget_bytes))
+            templates = min(templates, self.templates.budget_bytes)
+            strides = min(strides, self.strides.budget_bytes)
+            left = min(left, self._bytes_for(self._target))
+        self.templates.resize(templates)
+        self.strides.resize(strides)
         self._tables = self.templates.nbytes + self.strides.nbytes
-        self.misslog.resize(budget_bytes - self._tables)
+        spoken_for = self._tables if not self._managed else strides + templates
+        self.misslog.resize(min(left, budget_bytes - self.scouts.nbytes - spoken_for))
         self._share_codec()
 
     def dump(self) -> bytes:
@@ -124,8 +286,10 @@ class Blend(Predictor):
 
     @property
     def nbytes(self) -> int:
-        """The log and both tables."""
-        return self.misslog.nbytes + self.templates.nbytes + self.strides.nbytes
+        """The log, both tables and the scouts."""
+        return (
+            self.misslog.nbytes + self.templates.nbytes + self.strides.nbytes + self.scouts.nbytes
+        )
 
     def check(self) -> None:
         """Recount; raises AssertionError when the books are wrong."""

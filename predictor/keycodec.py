@@ -438,6 +438,11 @@ class Codec:
         return made
 
 
+def is_packable(key: bytes) -> bool:
+    """Whether a template might pack this key: there is a number in it."""
+    return len(key) <= _MAX_KEY and 1 < len(_split(key)) <= 17
+
+
 def _form(pieces: Iterable[bytes], digits: int) -> bytes:
     """The bytes format of a template: its text, escaped, around its numbers."""
     field = b"%%0%dx" % digits if digits else b"%d"

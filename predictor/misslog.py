@@ -43,8 +43,12 @@ _DISTANCE_BINS = 6
 BUCKETS = MAX_VISITS * 2 * _SHARE_BINS * _DISTANCE_BINS
 #: smallest part of its budget that the ring keeps when texts take the rest
 _LEAST_SLOTS = 64
+#: slots of a new ring
+_FIRST_SLOTS = 512
 #: slots from which a ring is rebuilt in few large steps: a rebuild takes some 0.1 µs a slot
 _LARGE = 100_000
+#: budgets below have no templates: what is studied for them would take the room
+_TEMPLATES_FROM = 4096
 #: bytes left free, so that the first few texts and templates find room
 _MARGIN = 512
 
@@ -66,7 +70,7 @@ class MissLog(Predictor):
         self.first_bucket = first_bucket
         self.events = 0  # ever observed
         self._codec = Codec(_templates_for(budget_bytes))
-        self._ring = Ring(slots_for(budget_bytes - self._codec.nbytes - _MARGIN))
+        self._ring = Ring(self._grown(slots_for(budget_bytes - self._codec.nbytes - _MARGIN), 0))
         self._window = 24
         self._visits = MAX_VISITS
         self._disabled: frozenset[str] = frozenset()
@@ -173,6 +177,11 @@ class MissLog(Predictor):
         """Events the ring can hold now."""
         return self._ring.slots
 
+    @property
+    def filled(self) -> int:
+        """Events it holds."""
+        return self._ring.filled
+
     # ------------------------------------------------------------------ memory
 
     def _measure(self) -> None:
@@ -200,6 +209,11 @@ class MissLog(Predictor):
         per_slot = BYTES_PER_SLOT + texts / max(ring.filled, 1)
         return max(0, int((self.budget_bytes - fixed) / per_slot))
 
+    @staticmethod
+    def _grown(slots: int, filled: int) -> int:
+        """A ring becomes longer by half each time it is full: its index occupies memory at once."""
+        return min(slots, max(_FIRST_SLOTS, filled + filled // 2))
+
     def _shrink(self) -> None:
         """Texts and templates outgrew their room: fewer slots."""
         slots = self._ring.slots
@@ -212,6 +226,7 @@ class MissLog(Predictor):
         """At the end of a lap, or for another budget: as many slots as the budget affords."""
         ring = self._ring
         slots = min(self._affordable(full=ring.filled == ring.slots), slots_for(self.budget_bytes))
+        slots = self._grown(slots, ring.filled)
         if slots < _LEAST_SLOTS:
             slots = 0
         if force or slots > ring.slots + ring.slots // (32 if ring.slots < _LARGE else 4):
@@ -287,7 +302,15 @@ def _verify(ring: Ring, codec: Codec) -> None:
 
 def _templates_for(budget: int) -> int:
     """How many templates may be learned: at most an eighth of the budget, none of a small one."""
-    return min(1024, budget // 8 // TEMPLATE_BYTES) if budget >= 16_384 else 0
+    return min(1024, budget // 8 // TEMPLATE_BYTES) if budget >= _TEMPLATES_FROM else 0
+
+
+def bytes_for(slots: int, text: float) -> int:
+    """A budget for a log of so many slots, whose keys take `text` bytes a slot beyond them."""
+    ring = (BYTES_PER_SLOT + text) * slots + 64
+    # templates, and the shapes and texts that are being studied; small logs learn few
+    codec = min(12_000.0, max(1200.0, ring / 8)) if ring >= _TEMPLATES_FROM - 1000 else 0.0
+    return int(ring + codec + _MARGIN + 128)
 
 
 def _by_score(candidate: Candidate) -> float:

@@ -133,6 +133,26 @@ class Rows:
         pairs = zip(self._values[at : at + self.k], self._counts[at : at + self.k], strict=True)
         return [pair for pair in pairs if pair[1]]
 
+    def resized(self, rows: int) -> Rows:
+        """A table of another size with the rows of this one, the most frequent where few fit."""
+        made = Rows(rows, self.k, self._halve_at)
+        made._clock = self._clock
+        held = [row for row, tag in enumerate(self._tags) if tag and self._n[row]]
+        held.sort(key=lambda row: (self._n[row], self._used[row]), reverse=True)
+        for row in held:
+            tag = self._tags[row]
+            first = tag % made._sets * _WAYS
+            for place in range(first, first + _WAYS):
+                if not made._tags[place]:
+                    made._tags[place] = tag
+                    made._used[place] = self._used[row]
+                    made._n[place] = self._n[row]
+                    old, new = row * self.k, place * self.k
+                    made._values[new : new + self.k] = self._values[old : old + self.k]
+                    made._counts[new : new + self.k] = self._counts[old : old + self.k]
+                    break
+        return made
+
     def dump(self) -> list[bytes]:
         """The arrays, for `load` into a table of the same size."""
         arrays = (self._tags, self._used, self._n, self._values, self._counts)

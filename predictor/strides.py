@@ -142,13 +142,21 @@ class Strides(Predictor):
         self._disabled = frozenset(plan.disabled)
 
     def resize(self, budget_bytes: int) -> None:
-        """Another budget: a table of another size starts empty. See `Predictor`."""
+        """Another budget: rows are kept as far as they fit, the filter is not. See `Predictor`."""
         rows = self._rows_for(budget_bytes)
         same_rows = rows == self._rows_for(self.budget_bytes)
-        same_filter = self._seen.nbytes == 8 * words_for(budget_bytes - bytes_for(rows, _FOLLOWERS))
+        filter_bytes = budget_bytes - bytes_for(rows, _FOLLOWERS) if rows else 0
+        same_filter = self._seen.nbytes == 8 * words_for(filter_bytes)
         self.budget_bytes = budget_bytes
-        if self._rows is not None and not (same_rows and same_filter):
-            self._make_rows()
+        if self._rows is not None:
+            if not rows:
+                self._rows, self._seen = None, Seen(0)
+                self._integers = 0
+                return
+            if not same_rows:
+                self._rows = self._rows.resized(rows)
+            if not same_filter:
+                self._seen = Seen(filter_bytes)
 
     @staticmethod
     def _rows_for(budget: int) -> int:
@@ -159,6 +167,16 @@ class Strides(Predictor):
         rows = self._rows_for(self.budget_bytes)
         self._rows = Rows(rows, _FOLLOWERS, _HALVE_AT) if rows else None
         self._seen = Seen(self.budget_bytes - bytes_for(rows, _FOLLOWERS) if rows else 0)
+
+    @property
+    def met(self) -> bool:
+        """Whether there are integer keys enough for a table."""
+        return self._integers >= _EVIDENCE
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is no table."""
+        return self._rows is None
 
     def dump(self) -> bytes:
         """The table and the filter; see `Predictor`."""

@@ -155,10 +155,10 @@ class Templates(Predictor):
         self._disabled = frozenset(plan.disabled)
 
     def resize(self, budget_bytes: int) -> None:
-        """Another budget: a table of another size starts empty. See `Predictor`."""
+        """Another budget: rows are kept as far as they fit. See `Predictor`."""
         rows, templates = self._split(budget_bytes)
-        if rows != self._split(self.budget_bytes)[0]:
-            self._rows = None
+        if self._rows is not None and rows != self._split(self.budget_bytes)[0]:
+            self._rows = self._rows.resized(rows) if rows else None
             self._recent.clear()
         self.budget_bytes = budget_bytes
         if self._own:
@@ -171,6 +171,11 @@ class Templates(Predictor):
         self.codec = codec
         self._rows = None
         self._recent.clear()
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is no table."""
+        return self._rows is None
 
     def dump(self) -> bytes:
         """The table, and the codec where it is its own; see `Predictor`."""

@@ -118,9 +118,10 @@ class Config(msgspec.Struct, kw_only=True):
     prediction: bool = True
     #: Where predictions come from; blend weighs every kind of evidence.
     predictor: str = "blend"
-    #: Share of maxmemory that remembers what follows what. More pays off where the database has
-    #: many times the keys that the cache holds, less where values are small or nothing repeats.
-    prediction_memory: Share = 0.10
+    #: Largest share of maxmemory that may remember what follows what. How much of it is used is
+    #: measured: as much as saves more waits than the values lose, and next to nothing where
+    #: nothing can be predicted.
+    prediction_memory: Share = 0.50
     #: Rows that prefetching may read beyond those that clients asked for, as a share of these.
     row_budget: Annotated[float, Meta(ge=0)] = 0.25
     #: A rule whose prefetches are used less often than this is switched off.
@@ -167,7 +168,7 @@ class Config(msgspec.Struct, kw_only=True):
 
     @property
     def prediction_bytes(self) -> int:
-        """Bytes for what predictors remember: a share of `maxmemory`, 0 when prediction is off."""
+        """Most bytes for what predictors remember: a share of `maxmemory`; 0 without prediction."""
         if not self.prediction:
             return 0
         if self.maxmemory == 0:

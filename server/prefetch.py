@@ -26,8 +26,10 @@ from antecache.server.accesslog import AccessLog
 from antecache.server.backing.base import Source
 from antecache.server.ledger import Ledger
 from antecache.server.store import Entry, Evidence, Store
+from antecache.server.worth import Worth
 
 MOST = 16  # prefetches a miss
+REVIEW_LEAST, REVIEW_MOST = 100, 2000  # events between two looks at what memory is worth
 ELSEWHERE = 1.5  # a candidate in another table must be this much likelier
 
 Planned = tuple[bytes, Source, Evidence]
@@ -61,7 +63,10 @@ TRIED = frozenset(("below the threshold", "no room"))
 
 
 class Prefetcher:
-    """Turns candidates into loads, within the budget. `enabled` is PREDICTOR ON | OFF."""
+    """Turns candidates into loads, within the budget.
+
+    charged  whether what the predictor remembers takes memory from the values
+    """
 
     def __init__(
         self,
@@ -74,6 +79,7 @@ class Prefetcher:
         *,
         row_budget: float = 0.25,
         enabled: bool = True,
+        charged: bool = True,
     ) -> None:
         self._store = store
         self._owner = owner
@@ -81,13 +87,41 @@ class Prefetcher:
         self.ledger = ledger
         self._loader = loader
         self._access = access
-        self.enabled = enabled
         self.plan: Plan | None = None
         self.budget = RowBudget(row_budget)
+        self.worth = Worth(store, charged=charged)
+        self._review_in = REVIEW_LEAST
+        self._was_full = False  # whether anything was evicted yet: until then memory is free
+        self.enabled = enabled
+        predictor.settle(self.worth.price)
         # Further evidence: what is beside the predictor's candidates for a miss, and who else
         # wants to know of new Plans (`followups.py`).
         self.more: Callable[[bytes, list[Candidate]], list[Candidate]] | None = None
         self.on_plan: Callable[[Plan], None] | None = None
+
+    @property
+    def enabled(self) -> bool:
+        """PREDICTOR ON | OFF."""
+        return self._enabled
+
+    @enabled.setter
+    def enabled(self, on: bool) -> None:
+        self._enabled = self._store.probation.watching = on
+
+    def _event(self) -> None:
+        """A demand miss, or the first use of a prefetched key."""
+        self.budget.event()
+        self._review_in -= 1
+        if self._review_in < 0 or (self._store.evicted and not self._was_full):
+            self._review()
+
+    def _review(self) -> None:
+        """Every few hundred events: what memory is worth, and how much of it prediction gets."""
+        predictor, worth = self.predictor, self.worth
+        self._review_in = max(REVIEW_LEAST, min(REVIEW_MOST, predictor.budget_bytes // 268))
+        self._was_full = self._store.evicted > 0
+        worth.review(predictor.nbytes)
+        predictor.settle(worth.price, closed=worth.closed)
 
     # -- the loader's questions ---------------------------------------------
 
@@ -96,14 +130,16 @@ class Prefetcher:
         planned: list[Planned] = []
         if not self.enabled:
             return planned
+        store, predictor = self._store, self.predictor
         for key in keys:
-            source = self._owner(key)
-            self._store.probation.missed(key, self._store.residents)
-            if source is not None and source.options.prefetch:
-                planned += self._consider(key, source, {k for k, _, _ in planned})
-            self.predictor.observe(key, demand=True)
-            self.budget.event()
+            self.worth.missed(store.probation.missed(key, store.residents))
+            if not predictor.idle or self.more is not None:
+                source = self._owner(key)
+                if source is not None and source.options.prefetch:
+                    planned += self._consider(key, source, {k for k, _, _ in planned})
+            predictor.observe(key, demand=True)
             self.budget.row()
+            self._event()
         return planned
 
     def pursue(self, key: bytes, candidates: list[Candidate]) -> int:
@@ -164,7 +200,7 @@ class Prefetcher:
         here = min(self.budget.theta, HIGHEST)
         elsewhere = min(self.budget.theta * ELSEWHERE, HIGHEST)
         if candidates is None:
-            candidates = self.predictor.candidates(key)
+            candidates = [] if self.worth.closed else self.predictor.candidates(key)
             if self.more is not None:
                 candidates = self.more(key, candidates)
         for candidate in candidates:
@@ -198,8 +234,7 @@ class Prefetcher:
     def late(self, key: bytes, evidence: Evidence) -> None:
         """A prefetch on its way was asked for."""
         self.ledger.close(key, evidence, "late", self._store.now)
-        self.predictor.observe(key, demand=False)
-        self.budget.event()
+        self._used(key, evidence)
 
     def dropped(self, key: bytes, evidence: Evidence) -> None:
         """A prefetch came to nothing."""
@@ -212,8 +247,13 @@ class Prefetcher:
         self.ledger.close(entry.key, evidence, "useful", self._store.now)
         if self.enabled:
             self._access.first_use(entry, evidence)
-            self.predictor.observe(entry.key, demand=False)
-            self.budget.event()
+            self._used(entry.key, evidence)
+
+    def _used(self, key: bytes, evidence: Evidence) -> None:
+        if self.worth.used(self._store.probation.since_left(key)) and evidence.bucket >= 0:
+            self.predictor.credit(evidence.bucket)
+        self.predictor.observe(key, demand=False)
+        self._event()
 
     def unused(self, entry: Entry, evidence: Evidence) -> None:
         """A prefetched entry left before anybody used it."""

@@ -41,7 +41,7 @@ from antecache.server.store import Entry, Evidence, Store
 from antecache.server.traces import ENTRY_BYTES
 
 LEARN = 256  # items of the access log that are handed to the trainer at once
-BOOKS = 0.05  # of the predictor's memory, for the ledger's books of rules, in the unit `total`
+BOOKS = 0.02  # of the predictor's memory, for the ledger's books of rules, in the unit `total`
 
 
 class Replay:
@@ -86,7 +86,7 @@ class Replay:
         if setup.unit == "total":
             budget = int(setup.capacity * setup.memory_share)
             books = int(budget * BOOKS / BOOK_BYTES)
-            self.ledger = Ledger(most=max(1, min(books, MAX_RULES)))
+            self.ledger = Ledger(most=min(books, MAX_RULES))
         self.ledger.recent = deque(maxlen=0)  # nobody can ask EXPLAIN
         predictor = predictors.find(setup.predictor)(max(budget, 1))
         self._prefetcher = Prefetcher(
@@ -97,6 +97,7 @@ class Replay:
             self,
             self.access,
             row_budget=setup.row_budget,
+            charged=setup.unit == "total",
         )
         self.store.record = self.access.items.append
         self.store.record_miss = self.access.miss

@@ -64,8 +64,8 @@ def replay(
         str, typer.Option(help="Rows that prefetching may read beyond those asked for.")
     ] = "25%",
     prediction_memory: Annotated[
-        str, typer.Option(help="Share of the cache that remembers, for --unit total.")
-    ] = "10%",
+        str, typer.Option(help="Largest share of the cache that remembers, for --unit total.")
+    ] = "50%",
     plan_lag: Annotated[
         int, typer.Option(min=0, help="Accesses by which what was learned is used late.")
     ] = 0,

@@ -33,7 +33,7 @@ class Setup:
     capacity: int = 1000
     unit: str = "keys"
     value_size: int = 1000
-    memory_share: float = 0.10
+    memory_share: float = 0.50
     memory_bytes: int = 32 << 20
     row_budget: float = 0.25
     arrival: int = 0

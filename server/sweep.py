@@ -78,7 +78,7 @@ class Task:
     policy: str = "auto"
     predictor: str = "none"
     value_size: int = 0
-    memory_share: float = 0.10
+    memory_share: float = 0.50
     row_budget: float = 0.25
     arrival: int = 0
     plan_lag: int = 0

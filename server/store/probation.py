@@ -5,25 +5,35 @@ itself: a miss on a key that recently left probation unused says the queue is to
 short, a miss on one that recently left the policy says it is too long
 (the rule: start at a tenth of the entries, steps of max(1/4 entry,
 1/400), between 1/20 and 9/10). Beyond its share probation evicts only itself, so
-wrong predictions cannot push out what was really asked for.
+wrong predictions cannot push out what was really asked for; and what was not used
+while as many misses passed as there are entries is given up before anything else.
 """
 
 from __future__ import annotations
 
 from antecache.policies.base import Node, Queue
 from antecache.server.store.entry import PROBATION
+from antecache.server.store.recent import Recent
+
+#: demand misses after which an unused entry leaves first, where residents are fewer
+LONGEST = 100
 
 
 class Probation:
-    """Unused prefetched entries, oldest first, and the two short ghost lists."""
+    """Unused prefetched entries, oldest first, and what left this queue and the policy lately.
+
+    watching  whether what the policy gives up is remembered; prediction needs to know
+    """
 
     START, FLOOR, CEILING = 0.10, 0.05, 0.90
 
     def __init__(self) -> None:
         self.queue = Queue()
         self.share = self.START
-        self._left_unused: dict[int, None] = {}
-        self._left_policy: dict[int, None] = {}
+        self.watching = False
+        self._misses = 0
+        self._left_unused = Recent()
+        self._left_policy = Recent()
 
     def __len__(self) -> int:
         return self.queue.count
@@ -31,12 +41,13 @@ class Probation:
     def add(self, node: Node) -> None:
         """A prefetched entry arrived."""
         node.where = PROBATION
+        node.state = self._misses
         self.queue.append(node)
 
     def remove(self, node: Node) -> None:
         """An entry was used, or left for another reason than eviction."""
         self.queue.remove(node)
-        node.where = 0
+        node.where = node.state = 0
 
     def resize(self, node: Node, size: int) -> None:
         """An entry in the queue became larger or smaller."""
@@ -47,48 +58,63 @@ class Probation:
         """How many entries may wait here when `residents` entries are evictable in all."""
         return max(1.0, self.share * residents)
 
+    def overdue(self, residents: int) -> bool:
+        """Whether the oldest entry should leave before any of the policy's."""
+        queue = self.queue
+        if queue.count > self.room(residents):
+            return True
+        oldest = queue.oldest
+        return oldest is not None and self._misses - oldest.state > max(LONGEST, residents)
+
     def evict(self) -> Node | None:
         """Give up the entry that has waited longest."""
         node = self.queue.oldest
         if node is not None:
             self.remove(node)
-            self._remember(self._left_unused, node.key)
+            if self.watching:
+                self._left_unused.push(node.key)
         return node
 
     def left_policy(self, key: bytes) -> None:
         """The eviction policy gave up `key`."""
-        self._remember(self._left_policy, key)
+        if self.watching:
+            self._left_policy.push(key)
 
-    def missed(self, key: bytes, residents: int) -> None:
-        """A demand miss: adjust the share if the key left one of the two sides lately."""
-        ghost = hash(key)
-        step = max(0.25 / max(residents, 1), 1 / 400)
-        if ghost in self._left_unused:
-            del self._left_unused[ghost]
-            self.share = min(self.CEILING, self.share + step)
-        elif ghost in self._left_policy:
-            del self._left_policy[ghost]
-            self.share = max(self.FLOOR, self.share - step)
+    def missed(self, key: bytes, residents: int) -> int:
+        """A demand miss: adjust the share if the key left one of the two sides lately.
 
-    def trim(self, residents: int) -> None:
-        """Hold each ghost list to a tenth of the entries."""
-        limit = max(residents // 10, 1)
-        for ghosts in (self._left_unused, self._left_policy):
-            while len(ghosts) > limit:
-                del ghosts[next(iter(ghosts))]
+        How many entries the policy has given up since it gave up this one; -1 where it did
+        not, lately.
+        """
+        self._misses += 1
+        lately = max(residents // 10, 1)
+        age = self._left_policy.age(key)
+        if self.queue.count:
+            step = max(0.25 / max(residents, 1), 1 / 400)
+            if 0 <= self._left_unused.age(key) <= lately:
+                self._left_unused.forget(key)
+                self.share = min(self.CEILING, self.share + step)
+            elif 0 <= age <= lately:
+                self.share = max(self.FLOOR, self.share - step)
+        return age
+
+    def since_left(self, key: bytes) -> int:
+        """How many entries the policy has given up since it gave up `key`; -1 if not lately."""
+        return self._left_policy.age(key)
+
+    def span(self, residents: int, policy: int) -> None:
+        """How much is remembered: a tenth of the entries, and `policy` that the policy gave up."""
+        lately = max(residents // 10, 1)
+        self._left_unused.span(lately if self.queue.count else 1)
+        self._left_policy.span(max(lately, policy))
 
     @property
     def nbytes(self) -> int:
-        """Estimated bytes of the ghost lists: an int and a dictionary slot each."""
-        return 100 * (len(self._left_unused) + len(self._left_policy))
+        """Bytes of what is remembered."""
+        return self._left_unused.nbytes + self._left_policy.nbytes if self.watching else 0
 
     def clear(self) -> None:
         """Everything was flushed; what was learned about the share stays."""
         self.queue = Queue()
         self._left_unused.clear()
         self._left_policy.clear()
-
-    @staticmethod
-    def _remember(ghosts: dict[int, None], key: bytes) -> None:
-        ghosts.pop(hash(key), None)
-        ghosts[hash(key)] = None

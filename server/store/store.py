@@ -335,7 +335,7 @@ class Store:
         while self.over():
             if self.attic.size and self.attic.evict():
                 continue
-            unused = probation.queue.count > probation.room(self.residents)
+            unused = probation.overdue(self.residents)
             victim = probation.evict() if unused else self.policy.evict()
             if victim is None:
                 unused = not unused
@@ -359,10 +359,8 @@ class Store:
         self.evicted += 1
         if type(victim.origin) is Evidence and unused:
             self.on_unused(victim, victim.origin)
-        elif self.probation.queue.count:
+        elif self.probation.watching:
             self.probation.left_policy(victim.key)
-        if self.probation.nbytes:
-            self.probation.trim(self.residents)
         if self.observed:
             self._gone(victim, events.EVICTED, "evicted")
 

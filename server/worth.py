@@ -1,0 +1,125 @@
+"""What memory is worth to values, and whether prediction pays for what it takes.
+
+Two questions, answered by the keys that the eviction policy gave up lately:
+
+- A *price*: what one byte taken from the values costs in waits an event. Misses of
+  keys that left within the last tenth of the entries say how many waits a cache
+  larger by a tenth would have saved.
+- A *balance*: the memory and the probation of prediction take the place of so many
+  entries. A miss of a key that left within the last so many departures is a wait
+  that prediction caused; a first use of a prefetched key that did not is one that
+  it saved. This is the comparison with the same cache without prediction, made
+  of the real accesses, and costs no second cache.
+
+Learning costs something before it pays, and where nothing can be learned it only
+costs. So there is an allowance: less than a thousandth of the reads may wait on that account.
+When the balance is worse, the gate closes, and nothing is prefetched or remembered
+until the allowance has grown by half of what was lost.
+
+An event is a demand miss or the first use of a prefetched key.
+
+What this file does not do: size anything (the predictor does, by the price).
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+from antecache.server.store import Store
+
+#: departures within which a miss tells the price, as a share of the entries
+NEAR: Final = 0.1
+#: what more memory saves falls as it grows, so less of it costs more than was measured
+STEEPER: Final = 1.5
+#: before anything is known: near misses an event, and how many events that weighs
+PRIOR: Final = 0.03
+PRIOR_EVENTS: Final = 30.0
+DECAY: Final = 0.95  # a review
+#: waits that prediction may cost on balance: some, and so many of the reads, lately
+LEAST_LOSS: Final = 4.0
+LOSS: Final = 0.0008
+LATELY: Final = 1_000_000
+
+
+class Worth:
+    """The price and the balance. `closed` is the gate's state.
+
+    charged        whether the memory of prediction comes out of what values may take
+    balance        waits saved less waits caused; of the past, no more than the allowance counts
+    saved, caused  both, decayed
+    """
+
+    def __init__(self, store: Store, *, charged: bool = True) -> None:
+        self._store = store
+        self._charged = charged
+        self._weight = 0.0  # events, decayed
+        self._near = 0.0
+        self.saved = 0.0
+        self.caused = 0.0
+        self.balance = 0.0
+        self.closed = False
+        self.closings = 0
+        self._displaced = 0
+
+    def missed(self, age: int) -> None:
+        """A demand miss of a key that left `age` departures ago (-1: not lately)."""
+        self._weight += 1
+        if age >= 0:
+            if age <= NEAR * self._store.residents:
+                self._near += 1
+            if age <= self._displaced and not self.closed:
+                self.caused += STEEPER
+                self.balance -= STEEPER
+
+    def used(self, age: int) -> bool:
+        """A first use of a prefetched key; whether it saved a wait that it had not caused."""
+        self._weight += 1
+        saved = not 0 <= age <= self._displaced
+        self.saved += saved
+        self.balance += saved
+        return saved
+
+    @property
+    def entry_bytes(self) -> float:
+        """The mean size of an entry."""
+        store = self._store
+        return store.used / store.count if store.count else 1000.0
+
+    @property
+    def free(self) -> bool:
+        """Whether memory of prediction displaces nothing: it is not charged, or there is enough."""
+        store = self._store
+        in_memory = store.room < sys.maxsize and store.count < store.limit
+        return not (self._charged and in_memory and store.evicted)
+
+    @property
+    def price(self) -> float:
+        """Waits an event that a byte less for values costs; 0 where it is free."""
+        if self.free:
+            return 0.0
+        near = (self._near + PRIOR * PRIOR_EVENTS) / (self._weight + PRIOR_EVENTS)
+        entries = max(1.0, NEAR * self._store.residents)
+        return STEEPER * near / (entries * self.entry_bytes)
+
+    @property
+    def allowance(self) -> float:
+        """Waits that prediction may cost on balance."""
+        reads = self._store.hits + self._store.misses
+        return LEAST_LOSS + LOSS * min(reads, LATELY)
+
+    def review(self, metadata: int) -> None:
+        """Look at the balance; prediction remembers in `metadata` bytes now."""
+        store = self._store
+        for name in ("_weight", "_near", "saved", "caused"):
+            setattr(self, name, getattr(self, name) * DECAY)
+        taken = store.probation.queue.size + (0 if self.free else metadata)
+        self._displaced = int(taken / self.entry_bytes)
+        store.probation.span(store.residents, self._displaced)
+        allowance = self.allowance
+        self.balance = min(self.balance, allowance)
+        if self.closed:
+            self.closed = -self.balance > allowance / 1.5
+        elif -self.balance > allowance:
+            self.closed = True
+            self.closings += 1
