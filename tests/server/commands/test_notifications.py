@@ -1,0 +1,355 @@
+"""Keyspace notifications: the events of every command, held against a real redis-server."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antecache.server.config import parse_events
+from antecache.server.store import events
+
+# `PASS` waits until the 1 ms that keys were given has passed.
+COMMANDS = """
+SET a 1
+SET a 2
+SET b 1 EX 100
+SET b 1 PXAT 1000
+SET b 1 NX
+SET nx 1 XX
+SET g 1 GET
+SET b 1 KEEPTTL
+SETEX c 100 v
+PSETEX c 100000 v
+SETNX a 1
+SETNX d 1
+GETEX a
+GETEX a EX 100
+GETEX a PERSIST
+GETEX a PERSIST
+GETEX a PXAT 1
+GETEX nokey
+GETDEL d
+GETDEL d
+GETSET e 1
+GETSET e 1
+MSET a 1 b 2 newk 3
+MSETNX a 1 y 2
+MSETNX x1 1 x2 2
+MGET a nokey1 nokey2
+GET nokey
+STRLEN nokey
+EXISTS nokey a nokey3
+TTL nokey
+PEXPIRETIME nokey
+TYPE nokey
+OBJECT ENCODING nokey
+MEMORY USAGE nokey
+TOUCH nokey
+APPEND a x
+APPEND ap x
+APPEND ap ""
+SETRANGE ap 1 zz
+SETRANGE sr 1 zz
+SETRANGE sr2 1 ""
+GETRANGE nokey 0 1
+INCR i
+INCR i
+DECR i
+INCRBY i 5
+DECRBY i 5
+INCRBYFLOAT i 0.5
+INCRBYFLOAT if 0.5
+LCS a nokey
+HSET h f 1
+HSET h f 1
+HSET h f 1 g 2
+HMSET h2 a b
+HSETNX h f 1
+HSETNX h q 1
+HSETNX h3 q 1
+HINCRBY h f 1
+HINCRBY h4 f 1
+HINCRBYFLOAT h f 1
+HINCRBYFLOAT h5 f 1
+HDEL h nof
+HDEL h f
+HDEL h3 q
+HGET nokey f
+HMGET nokey f
+HGETALL nokey
+HKEYS nokey
+HVALS nokey
+HLEN nokey
+HEXISTS nokey a
+HSTRLEN nokey a
+HRANDFIELD nokey
+HRANDFIELD nokey 2
+HSCAN nokey 0
+DEL h2 nokey
+UNLINK h4 nokey
+EXPIRE a 100
+EXPIRE a 100 NX
+EXPIRE nokey 100
+EXPIRE a -1
+PEXPIREAT b 1
+EXPIREAT newk 99999999999
+PERSIST newk
+PERSIST newk
+PERSIST nokey
+SET ra 1
+RENAME ra rb
+SET ra 1
+RENAME ra rb
+RENAME rb rb
+RENAME nokey x
+RENAMENX rb rc
+SET rb 1
+RENAMENX rb rc
+COPY rc rd
+COPY rc rd
+COPY rc rd REPLACE
+COPY nokey rd
+COPY rc rd DB 3
+MOVE rc 4
+MOVE nokey 4
+MOVE rc 4
+SET m5 1 EX 100
+MOVE m5 5
+SELECT 7
+SET in7 1
+SELECT 0
+MULTI
+SET tx 1
+INCR tx
+GET nokey
+DEL tx
+EXEC
+WRONG a
+INCR h
+SET px 1 PX 1
+PASS
+GET px
+SET px 1 PX 1
+PASS
+SET px 2
+HSET hx a b
+PEXPIRE hx 1
+PASS
+HSET hx a b
+SET px 1 PX 1
+PASS
+DEL px
+SET px 1 PX 1
+PASS
+EXISTS px
+SET px 1 PX 1
+PASS
+INCR px
+SET px 1 PX 1
+PASS
+SETNX px 3
+SET px 1 PX 1
+PASS
+SET px 3 XX
+SET px 1 PX 1
+PASS
+SETEX px 100 v
+SET px 1 PX 1
+PASS
+MSET px 1
+SET px 1 PX 1
+PASS
+APPEND px 1
+SET px 1 PX 1
+PASS
+RENAME g px
+SET px 1 PX 1
+PASS
+MOVE e 5
+COPY e px
+FLUSHDB
+SET fl 1
+SWAPDB 0 1
+FLUSHALL
+"""
+
+
+async def _events_of(
+    server: Any, connect: Any, commands: str, speaks: int
+) -> list[tuple[Any, ...]]:
+    """What a client that listens to everything is sent while another runs commands."""
+    client, listener = await connect(server), await connect(server)
+    await client.ask("CONFIG", "SET", "notify-keyspace-events", "KEAmn")
+    await listener.ask("HELLO", speaks)
+    await listener.ask("PSUBSCRIBE", "__key*__:*")
+    for line in commands.split("\n"):
+        if line == "PASS":
+            passed = time.time() + 0.01
+            while time.time() < passed:
+                await client.ask("PING")
+        elif line:
+            words = ["" if word == '""' else word for word in line.split()]
+            await client.ask(*words)
+    await client.ask("SET", "the end", "x")
+    found = []
+    while not found or found[-1] != (b"__keyevent@0__:set", b"the end"):
+        found.append(tuple((await listener.read())[2:]))
+    await client.ask("FLUSHALL")
+    await client.ask("CONFIG", "SET", "notify-keyspace-events", "")
+    return found
+
+
+@pytest.mark.parametrize("speaks", [2, 3])
+async def test_every_command_tells_what_it_tells_in_redis(
+    serve: Any, connect: Any, redis_server: Any, speaks: int
+) -> None:
+    ours = await _events_of(await serve(), connect, COMMANDS, speaks)
+    theirs = await _events_of(redis_server, connect, COMMANDS, speaks)
+    assert ours == theirs
+    assert len(ours) > 200
+
+
+@pytest.mark.parametrize(
+    "letters",
+    [
+        *("", "K", "E", "KE", "KEA", "AKE", "EKg", "Kx$E", "A", "AKEm", "xe", "KEg$lshzxetd"),
+        *("Ezg", "KEgn", "nmKE", "mA", "KEg$lshzxe", "dK", "q", "KEA!"),
+    ],
+)
+async def test_the_letters_are_read_and_shown_as_in_redis(
+    serve: Any, connect: Any, redis_server: Any, letters: str
+) -> None:
+    shown = []
+    for server in (await serve(), redis_server):
+        client = await connect(server)
+        await client.ask("CONFIG", "SET", "notify-keyspace-events", "")
+        answer = await client.bytes_of("CONFIG", "SET", "notify-keyspace-events", letters)
+        shown.append((answer, await client.ask("CONFIG", "GET", "notify-keyspace-events")))
+        await client.ask("CONFIG", "SET", "notify-keyspace-events", "")
+    assert shown[0] == shown[1]
+
+
+@given(st.lists(st.sampled_from("KEg$lshzxetdmnA")).map("".join))
+def test_no_class_is_lost_by_showing_it(letters: str) -> None:
+    given, shown = set(letters), set(parse_events(letters))
+    classes = set("g$lshzxetd")
+    for one in (given, shown):
+        if "A" in one:
+            one |= classes
+        if classes <= one:
+            one.add("A")
+    assert given == shown
+
+
+@pytest.mark.parametrize(
+    ("letters", "wanted"),
+    [
+        ("K$", {b"__keyspace@0__:k"}),
+        ("E$", {b"__keyevent@0__:set"}),
+        ("Eg", {b"__keyevent@0__:del", b"__keyevent@0__:expire"}),
+        ("Kn", {b"__keyspace@0__:k"}),
+        ("En", {b"__keyevent@0__:new"}),
+        ("Em", {b"__keyevent@0__:keymiss"}),
+        ("Eh", {b"__keyevent@0__:hset"}),
+        ("$g", set()),
+        ("KE", set()),
+    ],
+)
+async def test_only_what_was_asked_for_is_told(
+    serve: Any, connect: Any, letters: str, wanted: set[bytes]
+) -> None:
+    server = await serve(notify_keyspace_events=letters)
+    client, listener = await connect(server), await connect(server)
+    await listener.ask("PSUBSCRIBE", "*")
+    for words in (
+        *("SET k v", "EXPIRE k 100", "DEL k", "GET missing"),
+        *("HSET h f v", "PUBLISH end x"),
+    ):
+        await client.ask(*words.split())
+    found = []
+    while not found or found[-1] != b"end":
+        found.append((await listener.read())[2])
+    told = {
+        channel.replace(b":h", b":k") if b"keyspace" in channel else channel for channel in found
+    }
+    assert told - {b"end"} == wanted
+
+
+async def test_eviction_tells_who_left(serve: Any, connect: Any) -> None:
+    server = await serve(policy="allkeys-lru", maxkeys=2, notify_keyspace_events="Ee")
+    client, listener = await connect(server), await connect(server)
+    await listener.ask("SUBSCRIBE", "__keyevent@0__:evicted")
+    for key in "abcd":
+        await client.ask("SET", key, "v")
+    assert [(await listener.read())[2] for _ in range(2)] == [b"a", b"b"]
+
+
+async def test_a_key_that_nobody_asks_for_expires_aloud(serve: Any, connect: Any) -> None:
+    server = await serve(notify_keyspace_events="Kx")
+    client, listener = await connect(server), await connect(server)
+    await listener.ask("SUBSCRIBE", "__keyspace@0__:k")
+    await client.ask("SET", "k", "v", "PX", 20)
+    assert await listener.read() == [b"message", b"__keyspace@0__:k", b"expired"]
+
+
+async def test_loads_are_no_events(shop: Any) -> None:
+    """An owned key is there for clients whether it is resident or not."""
+    client, listener = await shop.client(), await shop.client()
+    await client.ask("CONFIG", "SET", "notify-keyspace-events", "KEAmn")
+    await listener.ask("PSUBSCRIBE", "__keyevent@*")
+    await client.ask("HGET", "user:1", "id")  # loaded
+    await client.ask("MGET", "user:2", "user:77")  # the second has no row
+    await client.ask("EXISTS", "user:77")  # known to have none
+    await client.ask("DEL", "user:1")
+    await client.ask("HGET", "user:1", "id")  # loaded again
+    await client.ask("HSET", "user:3", "name", "x")  # loaded, then changed
+    await client.ask("SET", "user:88", "mine")
+    await client.ask("DEL", "user:99")  # neither resident nor, as far as is known, there
+    await client.ask("SET", "end", "x")
+    found = []
+    while not found or found[-1][1] != b"end" or found[-1][0] != "set":
+        _, _, channel, key = await listener.read()
+        found.append((channel.decode().partition(":")[2], key))
+    assert found == [
+        ("keymiss", b"user:77"),
+        ("keymiss", b"user:77"),
+        ("del", b"user:1"),
+        ("hset", b"user:3"),
+        ("new", b"user:88"),
+        ("set", b"user:88"),
+        ("new", b"end"),
+        ("set", b"end"),
+    ]
+
+
+async def test_nothing_is_paid_while_nobody_listens(serve: Any, connect: Any) -> None:
+    server = await serve()
+    client = await connect(server)
+    store = server.store
+    assert not store.observed and not store.events
+    await client.ask("CONFIG", "SET", "notify-keyspace-events", "KEA")
+    assert store.observed and store.events == events.ALL
+    await client.ask("SET", "bare", "v")
+    await client.ask("SET", "bare", "value")
+    held = [data for database in store.databases for data in database.dicts if data]
+    assert held == [{b"bare": b"value"}]  # strings are held as compactly as without
+    store.check()
+    for letters in ("A", "K", ""):
+        await client.ask("CONFIG", "SET", "notify-keyspace-events", letters)
+        assert store.observed == bool(store.events) == (letters not in ("A", "K", ""))
+
+
+async def test_a_listener_that_leaves_stops_nobody(serve: Any, connect: Any) -> None:
+    server = await serve(notify_keyspace_events="KEA")
+    client, listener = await connect(server), await connect(server)
+    await listener.ask("PSUBSCRIBE", "*")
+    listener.close()
+    while len(server.clients) > 1:
+        await asyncio.sleep(0)
+    assert await client.ask("SET", "k", "v") == b"OK"
+    assert not server.pubsub.clients
