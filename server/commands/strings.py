@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from antecache.server.backing.base import Row
+from antecache.server.buffer import Buffer
 from antecache.server.command import Argv, ClientView, command
 from antecache.server.commands.arguments import (
     EXPIRE_OPTIONS,
@@ -74,7 +75,7 @@ def get(client: ClientView, argv: Argv) -> bytes | None:
         return value
     if type(value) is Row:
         return _json(client, argv[1], value)
-    raise ClientError(WRONGTYPE)
+    return string_of(client.db.peek(argv[1]))
 
 
 def _json(client: ClientView, key: bytes, row: Row) -> bytes:
@@ -95,6 +96,9 @@ def string_of(entry: Entry | None) -> bytes | None:
     value = entry.value
     if type(value) is bytes:
         return value
+    if type(value) is Buffer:
+        entry.value = text = value.copy()
+        return text
     raise ClientError(WRONGTYPE)
 
 
@@ -334,6 +338,8 @@ def mget(client: ClientView, argv: Argv) -> list[bytes | None]:
         value = read(key)
         if type(value) is Row:
             value = _json(client, key, value)
+        elif type(value) is Buffer:
+            value = string_of(client.db.peek(key))
         found.append(value if type(value) is bytes else None)
     return found
 

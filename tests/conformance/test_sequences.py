@@ -133,6 +133,40 @@ STRINGS = [
     cmd("LCS", key, key, flag("LEN", "IDX"), flag("WITHMATCHLEN"), flag("LEN")),
     cmd("LCS", key, key, b"IDX", b"MINMATCHLEN", odd_number),
 ]
+bit = st.sampled_from([b"0", b"1", b"7", b"8", b"20", b"100", b"-1", b"x", b"4294967296"])
+bit_range = st.tuples(index, index, st.sampled_from([b"BIT", b"byte"])).map(
+    lambda three: [part if part != b"x" else b"0" for part in three]
+)
+field_type = st.sampled_from([b"u1", b"i1", b"u8", b"i8", b"i5", b"u13", b"i64", b"u63", b"u64"])
+field_place = st.sampled_from([b"0", b"3", b"#1", b"#2", b"64", b"-1"])
+field_steps = st.lists(
+    st.one_of(
+        cmd("GET", field_type, field_place),
+        cmd("SET", field_type, field_place, number),
+        cmd("INCRBY", field_type, field_place, number),
+        cmd("OVERFLOW", st.sampled_from([b"WRAP", b"SAT", b"FAIL"])),
+    ),
+    max_size=4,
+).map(joined)
+element = st.integers(0, 10**6).map(lambda seed: b"%d" % seed)
+BITS = [
+    cmd("SETBIT", key, bit, st.sampled_from([b"0", b"1", b"1", b"2"])),
+    cmd("GETBIT", key, bit),
+    cmd("BITCOUNT", key),
+    cmd("BITCOUNT", key, bit_range),
+    cmd("BITPOS", key, st.sampled_from([b"0", b"1"])),
+    cmd("BITPOS", key, st.sampled_from([b"0", b"1"]), bit_range),
+    cmd("BITOP", st.sampled_from([b"AND", b"OR", b"XOR", b"NOT"]), key, keys),
+    cmd("BITFIELD", key, field_steps),
+    cmd("BITFIELD_RO", key, field_steps),
+    cmd("SET", key, value),
+]
+COUNTERS = [
+    cmd("PFADD", key, st.lists(element, max_size=60)),
+    cmd("PFCOUNT", key),
+    cmd("PFCOUNT", keys),
+    cmd("PFMERGE", key, st.lists(key, max_size=2)),
+]
 HASHES = [
     cmd("HSET", key, field_pairs),
     cmd("HSET", key, field_pairs, field),
@@ -278,7 +312,8 @@ FAMILIES = {
     "lists": [LISTS, LISTS],
     "sets": [SETS, SETS],
     "sorting": [LISTS[:4], SETS[:4], SORTING],
-    "all types": [STRINGS, HASHES, LISTS, SETS, SORTING],
+    "bits": [BITS, COUNTERS],
+    "all types": [STRINGS, HASHES, LISTS, SETS, SORTING, BITS, COUNTERS],
 }
 """Commands that are mixed with one another; each time those on keys and transactions with them."""
 

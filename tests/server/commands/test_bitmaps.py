@@ -1,0 +1,114 @@
+"""Bitmaps: what large ones cost and who may see them; replies are in tests/conformance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from antecache.server.buffer import LARGE, Buffer
+
+MEGABYTE = 1 << 20
+
+
+async def held(server: Any, key: bytes) -> Any:
+    server.store.check()
+    return server.store.databases[0].peek(key).value
+
+
+async def test_a_large_bitmap_is_changed_in_place(serve: Any, connect: Any) -> None:
+    server = await serve()
+    client = await connect(server)
+    assert await client.ask("SETBIT", "k", 64 * MEGABYTE, 1) == 0
+    buffer = await held(server, b"k")
+    assert isinstance(buffer, Buffer)
+    for offset in (0, 9, 64 * MEGABYTE + 1, 70 * MEGABYTE):
+        assert await client.ask("SETBIT", "k", offset, 1) == 0
+        assert await client.ask("GETBIT", "k", offset) == 1
+        await client.ask("BITFIELD", "k", "INCRBY", "u8", "#3", 1)
+    assert await held(server, b"k") is buffer
+    assert await client.ask("BITCOUNT", "k") == 6
+    assert await client.ask("BITPOS", "k", 1, 4) == 64 * MEGABYTE
+    assert await client.ask("TYPE", "k") == b"string"
+    assert await client.ask("MEMORY", "USAGE", "k") > 70 * MEGABYTE // 8
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("GET", "k"),
+        ("MGET", "no", "k"),
+        ("GETRANGE", "k", 0, -1),
+        ("GETEX", "k"),
+        ("GETDEL", "k"),
+        ("GETSET", "k", "x"),
+        ("SET", "k", "x", "GET"),
+        ("APPEND", "k", "x"),
+        ("SETRANGE", "k", 0, "x"),
+        ("COPY", "k", "c"),
+        ("RENAME", "k", "c"),
+        ("BITOP", "NOT", "c", "k"),
+        ("STRLEN", "k"),
+    ],
+    ids=lambda argv: argv[0],
+)
+async def test_other_commands_see_a_string(serve: Any, connect: Any, argv: Any) -> None:
+    """As they would see the same string had it been SET, whatever bits are set afterwards."""
+    server = await serve()
+    client = await connect(server)
+    value = bytearray(2 * LARGE)
+    value[0] = 0x80
+    value[LARGE] = 0x01
+    await client.ask("SET", "plain", bytes(value))
+    plain = await client.ask(*("plain" if word == "k" else word for word in argv))
+    rest = [await client.ask("GET", key) for key in ("plain", "c")]
+    await client.ask("DEL", "c")
+    await client.ask("SETBIT", "k", 0, 1)
+    await client.ask("SETBIT", "k", 8 * LARGE + 7, 1)
+    await client.ask("SETBIT", "k", 16 * LARGE - 1, 0)
+    assert isinstance(await held(server, b"k"), Buffer)
+    assert await client.ask(*argv) == plain
+    copied = await client.ask("GET", "c")
+    await client.ask("SETBIT", "c", 3, 1)
+    assert [await client.ask("GET", "k"), copied] == rest
+    server.store.check()
+
+
+async def test_what_is_counted_is_what_the_string_takes(serve: Any, connect: Any) -> None:
+    server = await serve()
+    client = await connect(server)
+    await client.ask("SETBIT", "k", 8 * LARGE, 1)
+    buffered = await client.ask("MEMORY", "USAGE", "k")
+    await client.ask("GET", "k")
+    assert type(await held(server, b"k")) is bytes
+    assert await client.ask("MEMORY", "USAGE", "k") == buffered
+    await client.ask("SETBIT", "k", 1, 1)
+    await client.ask("SET", "k", "small")
+    server.store.check()
+
+
+async def test_no_bit_lies_beyond_the_longest_string(serve: Any, connect: Any) -> None:
+    client = await connect(await serve(proto_max_bulk_len=MEGABYTE))
+    assert await client.ask("SETBIT", "k", 8 * MEGABYTE - 1, 1) == 0
+    for argv in (
+        ("SETBIT", "k", 8 * MEGABYTE, 1),
+        ("GETBIT", "k", 8 * MEGABYTE),
+        ("BITFIELD", "k", "SET", "u8", "#1048576", 1),
+    ):
+        assert str(await client.ask(*argv)) == "ERR bit offset is not an integer or out of range"
+    assert await client.ask("STRLEN", "k") == MEGABYTE
+
+
+async def test_a_wrong_range_is_refused_where_there_is_no_key(serve: Any, connect: Any) -> None:
+    """Since Redis 7.2; before, a key that was not there had 0 bits whatever was asked."""
+    client = await connect(await serve())
+    assert "not an integer" in str(await client.ask("BITCOUNT", "no", "x", 1))
+    assert "syntax error" in str(await client.ask("BITCOUNT", "no", 0))
+    assert "syntax error" in str(await client.ask("BITPOS", "no", 1, 0, 1, "NIBBLE"))
+
+
+async def test_a_row_is_no_bitmap(shop: Any) -> None:
+    client = await shop.client()
+    assert "WRONGTYPE" in str(await client.ask("GETBIT", "user:1", 0))
+    assert "WRONGTYPE" in str(await client.ask("SETBIT", "user:1", 0, 1))
+    assert "WRONGTYPE" in str(await client.ask("BITOP", "NOT", "x", "user:2"))
