@@ -7,8 +7,8 @@ fills its place with the last: O(1), and uniform. What is added is appended to t
 is removed by name stays in the pool as a dead member until a draw meets it; when half of the
 pool is dead it is dropped, and made again by the next draw, so removals are O(1) as well.
 
-The pool takes 8 bytes a member, the order of a walk as many while it lasts; nobody is
-charged for them.
+The pool takes 8 bytes a member and counts in `sys.getsizeof`, by which sets are charged;
+the order of a walk takes as many while it lasts, and is not charged.
 """
 
 from __future__ import annotations
@@ -29,6 +29,11 @@ class BigSet(set[bytes]):
         self._pool: list[bytes] | None = None
         self._dead: set[bytes] = set()
         self._order: ScanOrder | None = None
+
+    def __sizeof__(self) -> int:
+        """With the pool, but not the strings."""
+        pool = 0 if self._pool is None else self._pool.__sizeof__() + self._dead.__sizeof__()
+        return super().__sizeof__() + pool
 
     def copy(self) -> set[bytes]:
         """The members alone."""
@@ -52,11 +57,18 @@ class BigSet(set[bytes]):
                 self._pool = None
                 self._dead.clear()
 
+    def prepare(self) -> bool:
+        """Make the pool; whether it was not there."""
+        if self._pool is not None:
+            return False
+        self._pool = list(self)
+        return True
+
     def draw(self, rng: Random, *, take: bool = False) -> bytes:
         """A member chosen at random from a set that is not empty; taken out if told so."""
+        self.prepare()
         pool = self._pool
-        if pool is None:
-            pool = self._pool = list(self)
+        assert pool is not None
         while True:
             at = rng.randrange(len(pool))
             member = pool[at]

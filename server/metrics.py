@@ -89,8 +89,9 @@ def _redis(server: ServerView) -> Iterator[Metric]:
     uptime = time.time() - server.started
     yield _gauge("redis_uptime_in_seconds", "Time since the start.", uptime)
     yield _gauge("redis_start_time_seconds", "Unix time of the start.", server.started)
+    blocked = len(server.dispatch.blocked)
     yield _gauge("redis_connected_clients", "Connections now.", len(server.clients))
-    yield _gauge("redis_blocked_clients", "Clients in a blocking command.", 0)
+    yield _gauge("redis_blocked_clients", "Clients in a blocking command.", blocked)
     yield _gauge("redis_config_maxclients", "Connections allowed.", server.config.maxclients)
     yield _counter("redis_connections_received", "Connections accepted.", stats.connections)
     yield _counter("redis_rejected_connections", "Connections refused.", stats.rejected_connections)

@@ -10,6 +10,8 @@ members and SSCAN (`sets_random.py`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from antecache.server.command import Argv, ClientView, command
 from antecache.server.encode import Members
 from antecache.server.errors import WRONGTYPE, ClientError
@@ -31,11 +33,13 @@ def set_of(entry: Entry | None) -> Set | None:
     raise ClientError(WRONGTYPE)
 
 
-def removed(client: ClientView, entry: Entry, delta: int, event: str) -> None:
-    """Members are gone from a set, and with the last of them the key."""
+def removed(
+    client: ClientView, entry: Entry, table: int, members: Iterable[bytes], event: str
+) -> None:
+    """Members are gone from a set whose table took `table` bytes; with the last of them the key."""
     db, key = client.db, entry.key
     if entry.value:
-        db.grew(entry, delta)
+        db.grew(entry, sizes.of_table(entry.value) - table - sum(map(sizes.of_member, members)))
         db.event(events.SET, event, key)
     else:
         db.delete(key)
@@ -52,6 +56,7 @@ def _add(client: ClientView, key: bytes, entry: Entry | None, members: Argv) -> 
         added = len(value)
     else:
         value = entry.value
+        table = sizes.of_table(value)
         added = delta = 0
         for member in members:
             if member not in value:
@@ -59,7 +64,7 @@ def _add(client: ClientView, key: bytes, entry: Entry | None, members: Argv) -> 
                 added += 1
                 delta += sizes.of_member(member)
         if added:
-            db.grew(entry, delta)
+            db.grew(entry, delta + sizes.of_table(value) - table)
     if added:
         db.event(events.SET, "sadd", key)
     return added
@@ -98,15 +103,15 @@ def srem(client: ClientView, argv: Argv) -> int:
     value = set_of(entry)
     if entry is None or value is None:
         return 0
-    gone = delta = 0
+    table = sizes.of_table(value)
+    gone = []
     for member in argv[2:]:
         if member in value:
             value.remove(member)
-            gone += 1
-            delta -= sizes.of_member(member)
+            gone.append(member)
     if gone:
-        removed(client, entry, delta, "srem")
-    return gone
+        removed(client, entry, table, gone, "srem")
+    return len(gone)
 
 
 @command(
@@ -131,8 +136,9 @@ def smove(client: ClientView, argv: Argv) -> int:
         return 0
     if source is target:
         return 1
+    table = sizes.of_table(value)
     value.remove(member)
-    removed(client, source, -sizes.of_member(member), "srem")
+    removed(client, source, table, [member], "srem")
     _add(client, there, target, [member])
     return 1
 

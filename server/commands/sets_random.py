@@ -7,6 +7,7 @@ whatever its size.
 from __future__ import annotations
 
 from itertools import islice
+from random import Random
 
 from antecache.server.bigset import BigSet
 from antecache.server.command import Argv, ClientView, command
@@ -22,21 +23,20 @@ LISTED = 128  # members of a set that is small enough to be listed for one draw
 MAX_REPEATED = 10_000_000  # members that SRANDMEMBER may be asked to repeat
 
 
-def _big(entry: Entry) -> BigSet:
-    """The value of an entry, which becomes a `BigSet` if it is none."""
+def _big(client: ClientView, entry: Entry) -> BigSet:
+    """The value of an entry, which becomes a `BigSet` that can be drawn from if it is none."""
     value = entry.value
     if type(value) is not BigSet:
         value = entry.value = BigSet(value)
+    if value.prepare():
+        client.db.recharge(entry)
     return value
 
 
-def _take(client: ClientView, entry: Entry, count: int) -> list[bytes]:
+def _take(value: Set, rng: Random, count: int) -> list[bytes]:
     """Remove `count` members at random; the set has more."""
-    rng = client.db.store.random
-    value: Set = entry.value
-    if len(value) > LISTED:
-        big = _big(entry)
-        return [big.draw(rng, take=True) for _ in range(count)]
+    if isinstance(value, BigSet):
+        return [value.draw(rng, take=True) for _ in range(count)]
     chosen = rng.sample(list(value), count)
     for member in chosen:
         value.remove(member)
@@ -64,13 +64,16 @@ def spop(client: ClientView, argv: Argv) -> bytes | Members | None:
     if entry is None or value is None:
         return None if count is None else Members()
     wanted = 1 if count is None else count
+    if len(value) > LISTED and wanted < len(value):
+        value = _big(client, entry)
+    table = sizes.of_table(value)
     if wanted >= len(value):
         chosen = list(value)
         value.clear()
     else:
-        chosen = _take(client, entry, wanted)
+        chosen = _take(value, client.db.store.random, wanted)
     if chosen:
-        removed(client, entry, -sum(map(sizes.of_member, chosen)), "spop")
+        removed(client, entry, table, chosen, "spop")
     return chosen[0] if count is None else Members(chosen)
 
 
@@ -98,17 +101,17 @@ def srandmember(client: ClientView, argv: Argv) -> bytes | list[bytes] | None:
         return None if count is None else []
     if count is None:
         if len(value) > LISTED:
-            return _big(entry).draw(rng)
+            return _big(client, entry).draw(rng)
         return next(islice(value, rng.randrange(len(value)), None))
     if count >= len(value):
         return list(value)
     if count < 0:
         if len(value) > LISTED:
-            big = _big(entry)
+            big = _big(client, entry)
             return [big.draw(rng) for _ in range(-count)]
         return rng.choices(list(value), k=-count)
     if len(value) > LISTED:
-        return _big(entry).sample(rng, count)
+        return _big(client, entry).sample(rng, count)
     return rng.sample(list(value), count)
 
 
@@ -133,7 +136,10 @@ def sscan(client: ClientView, argv: Argv) -> list[bytes | list[bytes]]:
     options = ScanOptions(argv, 3)
     # Redis returns what is no hash table at once.
     if kind_of(value).encoding(value) == "hashtable":
-        following, members = _big(entry).scan(position, options.count)
+        if not isinstance(value, BigSet):
+            value = entry.value = BigSet(value)
+            client.db.recharge(entry)
+        following, members = value.scan(position, options.count)
     else:
         following, members = 0, list(value)
     if options.fits is not None:
