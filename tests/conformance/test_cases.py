@@ -30,10 +30,10 @@ def cases() -> list[dict[str, Any]]:
 
 
 def arguments(case: dict[str, Any], line: str) -> list[bytes]:
-    if not case.get("command_binary"):
-        return [word.encode() for word in shlex.split(line)]
     lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
     lexer.whitespace_split, lexer.escape, lexer.commenters = True, "", ""
+    if not case.get("command_binary"):  # backslashes are meant as they stand
+        return [word.encode() for word in lexer]
     return [word.encode().decode("unicode_escape").encode("latin-1") for word in lexer]
 
 
