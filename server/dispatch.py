@@ -352,6 +352,8 @@ class Dispatch:
             self._store.touch = _untouched
         try:
             reply = row.handler(session, argv)
+            if session.tracking is not None and row.readonly and row.group != "scripting":
+                session.server.tracking.read(session, row.keys(argv))
         except ClientError as error:
             reply = self._failed(row, error)
         except (Absent, Blocked):
@@ -363,9 +365,6 @@ class Dispatch:
             if self._store.touch is _untouched:
                 self._store.touch = touch
         elapsed = perf_counter_ns() - before
-        tracks = session.tracking is not None and row.readonly and row.group != "scripting"
-        if tracks and type(reply) is not ClientError:
-            session.server.tracking.read(session, row.keys(argv))
         row.calls += 1
         row.nanoseconds += elapsed
         if elapsed >= self._slow_ns:

@@ -116,7 +116,7 @@ def _merged(old: Tracked | None, new: Tracked) -> Tracked:
 def caching(client: ClientView, argv: Argv) -> Any:
     """YES under OPTIN, NO under OPTOUT: holds for the next command, or transaction."""
     state = client.tracking
-    if state is None or not (state.optin or state.optout):
+    if state is None:
         raise ClientError(NOT_TRACKING)
     word = argv[2].lower()
     if word == b"yes":

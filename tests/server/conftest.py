@@ -29,6 +29,7 @@ class Raw:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
         self._parser = hiredis.Reader(replyError=hiredis.ReplyError)
+        self._early = b""  # what came after the end that `settle` looks for
 
     @classmethod
     async def open(cls, port: int) -> Raw:
@@ -69,13 +70,14 @@ class Raw:
         A subscribed connection may ask this too.
         """
         self.writer.write(b"".join(map(_frame, [*commands, ("PING", END)])))
-        found = b""
-        while not found.endswith(FRAMED_END):
+        found, self._early = self._early, b""
+        while FRAMED_END not in found:
             data = await asyncio.wait_for(self.reader.read(65536), 10)
             if not data:
                 return found + b"<closed>"
             found += data
-        return found.removesuffix(FRAMED_END).removesuffix(b"*2\r\n$4\r\npong\r\n")
+        found, _, self._early = found.partition(FRAMED_END)
+        return found.removesuffix(b"*2\r\n$4\r\npong\r\n")
 
     async def closed(self) -> bytes:
         """What still comes until the server closes the connection."""
