@@ -24,17 +24,20 @@ from antecache.server import listpack
 from antecache.server.backing.base import Row
 from antecache.server.crc64 import crc64
 from antecache.server.encode import double
+from antecache.server.hash import Hash
 from antecache.server.store.kinds import is_integer, kind_of
 from antecache.server.zset import SortedSet
 
 VERSION = 12  # the newest that is read: Redis 7.4
 WRITTEN = 10  # Redis 7.0
+WITH_DEADLINES = 12
 FOOTER = 10  # bytes
 
 STRING, LIST, SET, ZSET, HASH, ZSET_2 = range(6)
 LIST_ZIPLIST, SET_INTSET, ZSET_ZIPLIST, HASH_ZIPLIST, LIST_QUICKLIST = range(10, 15)
 HASH_LISTPACK, ZSET_LISTPACK, LIST_QUICKLIST_2 = range(16, 19)
 SET_LISTPACK = 20
+HASH_METADATA, HASH_LISTPACK_EX = 24, 25  # with deadlines of fields; Redis 7.4
 
 PLAIN, PACKED = 1, 2  # containers of a quicklist's nodes
 NODE_BYTES = 8192  # of a quicklist's node (list-max-listpack-size -2)
@@ -49,8 +52,10 @@ class WrongFooter(Exception):
 
 def dump(value: Any) -> bytes:
     """The payload of a value."""
-    body = _WRITERS[kind_of(value).name](value)
-    body += struct.pack("<H", WRITTEN)
+    if isinstance(value, Hash) and value.deadlines:
+        body = _dump_expiring(value) + struct.pack("<H", WITH_DEADLINES)
+    else:
+        body = _WRITERS[kind_of(value).name](value) + struct.pack("<H", WRITTEN)
     return body + crc64(body).to_bytes(8, "little")
 
 
@@ -128,6 +133,16 @@ def _dump_hash(value: Any) -> bytes:
     return _strings(HASH, len(fields), items)
 
 
+def _dump_expiring(value: Hash) -> bytes:
+    """Fields with deadlines: the first one, and how long after it each is (0 for never)."""
+    first = min(value.deadlines.values())
+    parts = [bytes((HASH_METADATA,)), struct.pack("<Q", first), length(len(value))]
+    for name, text in value.items():
+        at = value.deadlines.get(name)
+        parts += (length(0 if at is None else at - first + 1), string(name), string(text))
+    return b"".join(parts)
+
+
 _WRITERS: dict[str, Callable[[Any], bytes]] = {
     "string": _dump_string,
     "list": _dump_list,
@@ -176,6 +191,11 @@ class Reader:
         """Nothing may be left."""
         if self._at != len(self._data):
             raise ValueError("a payload with something behind its value")
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left."""
+        return self._at == len(self._data)
 
     def byte(self) -> int:
         """One byte."""
@@ -331,6 +351,35 @@ def _read_hash(reader: Reader) -> dict[bytes, bytes]:
     return _pairs([reader.string() for _ in range(2 * reader.length())])
 
 
+def _read_expiring(reader: Reader) -> Hash:
+    first = reader.number("<Q")
+    triples = []
+    for _ in range(reader.length()):
+        after = reader.length()
+        at = after + first - 1 if after else 0
+        triples.append((reader.string(), reader.string(), at))
+    return _expiring(triples)
+
+
+def _read_expiring_listpack(reader: Reader) -> Hash:
+    reader.number("<Q")  # the first deadline
+    items = listpack.unpack(reader.string())
+    if len(items) % 3:
+        raise ValueError("a field without a deadline, not even 0")
+    return _expiring(list(zip(items[::3], items[1::3], map(int, items[2::3]), strict=True)))
+
+
+def _expiring(triples: list[tuple[bytes, bytes, int]]) -> Hash:
+    """A hash of fields, values and deadlines (0 for never)."""
+    found = Hash(_pairs([part for name, text, _ in triples for part in (name, text)]))
+    for name, _, at in triples:
+        if not 0 <= at < 1 << 48:
+            raise ValueError("a deadline out of range")
+        if at:
+            found.expire_at(name, at)
+    return found
+
+
 _READERS: dict[int, Callable[[Reader], Any]] = {
     STRING: Reader.string,
     LIST: lambda reader: _list(reader.strings()),
@@ -347,4 +396,6 @@ _READERS: dict[int, Callable[[Reader], Any]] = {
     ZSET_LISTPACK: lambda reader: _zset_of_texts(listpack.unpack(reader.string())),
     LIST_QUICKLIST_2: _read_quicklist_2,
     SET_LISTPACK: lambda reader: _set(listpack.unpack(reader.string())),
+    HASH_METADATA: _read_expiring,
+    HASH_LISTPACK_EX: _read_expiring_listpack,
 }

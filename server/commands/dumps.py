@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from antecache.server.command import Argv, ClientView, command
 from antecache.server.commands.arguments import integer
+from antecache.server.commands.hashes import ONE_KEY, read_live
 from antecache.server.dump import WrongFooter, dump, restore
 from antecache.server.encode import OK
 from antecache.server.errors import SYNTAX, ClientError
+from antecache.server.hash import Hash
 from antecache.server.store import events
 
-ONE_KEY = (1, 1, 1)
 SERIALIZE = (
     "O(1) to access the key and additional O(N*M) to serialize it, where N is the number of Redis "
     "objects composing the value and M their average size. For small string values the time "
@@ -39,7 +40,7 @@ RECONSTRUCT = (
 )
 def dump_(client: ClientView, argv: Argv) -> bytes | None:
     """DUMP key."""
-    entry = client.db.read(argv[1])
+    entry = read_live(client, argv[1])
     return None if entry is None else dump(entry.value)
 
 
@@ -71,11 +72,13 @@ def restore_(client: ClientView, argv: Argv) -> bytes:
     deleted = replace and db.delete(argv[1])
     if at and not absolute:
         at += db.store.now
-    if at and at <= db.store.now:
+    if isinstance(value, Hash):
+        value.remove_due(db.store.now)
+    if (at and at <= db.store.now) or (isinstance(value, Hash) and not value):
         if deleted:
             db.event(events.GENERIC, "del", argv[1])
         return OK
-    db.put(argv[1], value, at)
+    db.store.fields.watch(db.put(argv[1], value, at))
     db.event(events.GENERIC, "restore", argv[1])
     return OK
 

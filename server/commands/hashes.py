@@ -6,7 +6,8 @@ first command that changes it makes an ordinary hash of it (`Database.own`), whi
 stays the client's until the key is loaded again. A hash without fields does not
 exist: the last HDEL deletes the key.
 
-What this file does not do: deadlines of single fields.
+Fields may have deadlines (`hash_expiry.py`). Every look-up here (`read_live`, `modify_live`)
+first removes those that are due.
 """
 
 from __future__ import annotations
@@ -49,6 +50,18 @@ OUT_OF_RANGE = "ERR value is out of range"
 Fields = dict[bytes, bytes]
 
 
+def read_live(client: ClientView, key: bytes) -> Entry | None:
+    """A client reads a key: what is there but for expired fields."""
+    entry = client.db.read(key)
+    return client.db.live(entry) if entry is not None and type(entry.value) is Hash else entry
+
+
+def modify_live(client: ClientView, key: bytes) -> Entry | None:
+    """As `read_live`, for a command that will change the hash."""
+    entry = client.db.modify(key)
+    return client.db.live(entry) if entry is not None and type(entry.value) is Hash else entry
+
+
 def fields_of(entry: Entry | None) -> Fields:
     """The fields of a hash or a row, none for no entry; not to be changed."""
     if entry is None:
@@ -62,7 +75,10 @@ def fields_of(entry: Entry | None) -> Fields:
 
 
 def _store(client: ClientView, entry: Entry | None, argv: Argv, event: str = "hset") -> int:
-    """Set the pairs from argv[2] on in a hash just looked up; returns how many fields are new."""
+    """Set the pairs from argv[2] on in a hash just looked up; returns how many fields are new.
+
+    A field that is set loses its deadline; one that is counted up (another event) keeps it.
+    """
     if entry is None:
         fields = dict(zip(argv[2::2], argv[3::2], strict=True))
         client.db.put(argv[1], fields)
@@ -72,6 +88,8 @@ def _store(client: ClientView, entry: Entry | None, argv: Argv, event: str = "hs
         raise ClientError(WRONGTYPE)
     fields = client.db.own(entry)
     added = delta = 0
+    if type(fields) is Hash and fields.deadlines and event == "hset":
+        delta -= sizes.FIELD_DEADLINE * sum(map(fields.persist, argv[2::2]))
     for at in range(2, len(argv), 2):
         name, value = argv[at], argv[at + 1]
         old = fields.get(name)
@@ -104,7 +122,7 @@ def hset(client: ClientView, argv: Argv) -> int:
     """HSET key field value [field value ...]."""
     if len(argv) % 2:
         raise ClientError(wrong_arity("hset"))
-    return _store(client, client.db.modify(argv[1]), argv)
+    return _store(client, modify_live(client, argv[1]), argv)
 
 
 @command(
@@ -121,7 +139,7 @@ def hmset(client: ClientView, argv: Argv) -> bytes:
     """HMSET key field value [field value ...]."""
     if len(argv) % 2:
         raise ClientError(wrong_arity("hmset"))
-    _store(client, client.db.modify(argv[1]), argv)
+    _store(client, modify_live(client, argv[1]), argv)
     return OK
 
 
@@ -136,7 +154,7 @@ def hmset(client: ClientView, argv: Argv) -> bytes:
 )
 def hsetnx(client: ClientView, argv: Argv) -> int:
     """HSETNX key field value."""
-    entry = client.db.modify(argv[1])
+    entry = modify_live(client, argv[1])
     return 0 if argv[2] in fields_of(entry) else _store(client, entry, argv)
 
 
@@ -155,6 +173,8 @@ def hget(client: ClientView, argv: Argv) -> bytes | None:
     if entry is None:
         return None
     value = entry.value
+    if type(value) is Hash:
+        return fields_of(client.db.live(entry)).get(argv[2])
     if isinstance(value, dict | Row):
         found: bytes | None = value.get(argv[2])
         return found
@@ -173,7 +193,7 @@ def hget(client: ClientView, argv: Argv) -> bytes | None:
 )
 def hmget(client: ClientView, argv: Argv) -> list[bytes | None]:
     """HMGET key field [field ...]."""
-    fields = fields_of(client.db.read(argv[1]))
+    fields = fields_of(read_live(client, argv[1]))
     return [fields.get(name) for name in argv[2:]]
 
 
@@ -189,7 +209,7 @@ def hmget(client: ClientView, argv: Argv) -> list[bytes | None]:
 )
 def hgetall(client: ClientView, argv: Argv) -> Fields:
     """HGETALL key."""
-    fields = fields_of(client.db.read(argv[1]))
+    fields = fields_of(read_live(client, argv[1]))
     return fields if type(fields) is dict else dict(fields)
 
 
@@ -205,7 +225,7 @@ def hgetall(client: ClientView, argv: Argv) -> Fields:
 )
 def hkeys(client: ClientView, argv: Argv) -> list[bytes]:
     """HKEYS key."""
-    return list(fields_of(client.db.read(argv[1])))
+    return list(fields_of(read_live(client, argv[1])))
 
 
 @command(
@@ -220,7 +240,7 @@ def hkeys(client: ClientView, argv: Argv) -> list[bytes]:
 )
 def hvals(client: ClientView, argv: Argv) -> list[bytes]:
     """HVALS key."""
-    return list(fields_of(client.db.read(argv[1])).values())
+    return list(fields_of(read_live(client, argv[1])).values())
 
 
 @command(
@@ -234,7 +254,7 @@ def hvals(client: ClientView, argv: Argv) -> list[bytes]:
 )
 def hlen(client: ClientView, argv: Argv) -> int:
     """HLEN key."""
-    return len(fields_of(client.db.read(argv[1])))
+    return len(fields_of(read_live(client, argv[1])))
 
 
 @command(
@@ -278,7 +298,7 @@ def hstrlen(client: ClientView, argv: Argv) -> int:
 )
 def hdel(client: ClientView, argv: Argv) -> int:
     """HDEL key field [field ...]."""
-    entry = client.db.modify(argv[1])
+    entry = modify_live(client, argv[1])
     fields = fields_of(entry)
     if entry is None or not any(name in fields for name in argv[2:]):
         return 0
@@ -289,6 +309,8 @@ def hdel(client: ClientView, argv: Argv) -> int:
         if value is not None:
             removed += 1
             delta -= sizes.of_field(name, value)
+            if type(fields) is Hash and fields.persist(name):
+                delta -= sizes.FIELD_DEADLINE
     client.db.event(events.HASH, "hdel", argv[1])
     if not fields:
         client.db.delete(argv[1])
@@ -311,7 +333,7 @@ def hdel(client: ClientView, argv: Argv) -> int:
 def hincrby(client: ClientView, argv: Argv) -> int:
     """HINCRBY key field increment."""
     step = integer(argv[3])
-    entry = client.db.modify(argv[1])
+    entry = modify_live(client, argv[1])
     number = integer(fields_of(entry).get(argv[2], b"0"), HASH_NOT_INTEGER) + step
     if not INT_MIN <= number <= INT_MAX:
         raise ClientError(OVERFLOW)
@@ -336,7 +358,7 @@ def hincrbyfloat(client: ClientView, argv: Argv) -> bytes:
         raise ClientError(NOT_FLOAT)
     if step == longdouble.INFINITE:
         raise ClientError("ERR value is NaN or Infinity")
-    entry = client.db.modify(argv[1])
+    entry = modify_live(client, argv[1])
     number = longdouble.parse(fields_of(entry).get(argv[2], b"0"))
     if number is None:
         raise ClientError(HASH_NOT_FLOAT)
@@ -361,7 +383,7 @@ def hrandfield(client: ClientView, argv: Argv) -> Any:
     """HRANDFIELD key [count [WITHVALUES]]; a negative count may repeat fields."""
     rng = client.db.store.random
     if len(argv) == 2:
-        fields = fields_of(client.db.read(argv[1]))
+        fields = fields_of(read_live(client, argv[1]))
         if not fields:
             return None
         return next(islice(fields, rng.randrange(len(fields)), None))
@@ -371,7 +393,7 @@ def hrandfield(client: ClientView, argv: Argv) -> Any:
         raise ClientError(SYNTAX)
     if (with_values and abs(count) > INT_MAX // 2) or count < -MAX_REPEATED:
         raise ClientError(OUT_OF_RANGE)
-    fields = fields_of(client.db.read(argv[1]))
+    fields = fields_of(read_live(client, argv[1]))
     names = list(fields)
     if count < 0:
         chosen = rng.choices(names, k=-count) if names else []
@@ -396,7 +418,7 @@ def hrandfield(client: ClientView, argv: Argv) -> Any:
 def hscan(client: ClientView, argv: Argv) -> list[bytes | list[bytes]]:
     """HSCAN key cursor [MATCH pattern] [COUNT count] [NOVALUES]."""
     position = cursor(argv[2])
-    entry = client.db.read(argv[1])
+    entry = read_live(client, argv[1])
     if entry is None:  # Redis does not look at the options then
         return [b"0", []]
     fields = fields_of(entry)

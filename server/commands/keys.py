@@ -109,7 +109,7 @@ def _rename(db: Database, entry: Entry, name: bytes) -> None:
     db.delete(entry.key)
     if db.holds(name):
         db.delete(name)
-    db.put(name, value, expire_at)
+    db.store.fields.watch(db.put(name, value, expire_at))
     db.event(events.GENERIC, "rename_from", entry.key)
     db.event(events.GENERIC, "rename_to", name)
 
@@ -169,7 +169,7 @@ def move(client: ClientView, argv: Argv) -> int:
         return 0
     value, expire_at = entry.value, entry.expire_at
     client.db.delete(argv[1])
-    target.put(argv[1], value, expire_at)
+    target.store.fields.watch(target.put(argv[1], value, expire_at))
     client.db.event(events.GENERIC, "move_from", argv[1])
     target.event(events.GENERIC, "move_to", argv[1])
     return 1
@@ -212,6 +212,7 @@ def copy(client: ClientView, argv: Argv) -> int:
             return 0
     elif target.holds(argv[2]):
         target.delete(argv[2])
-    target.put(argv[2], kind_of(entry.value).copy(entry.value), entry.expire_at)
+    copied = target.put(argv[2], kind_of(entry.value).copy(entry.value), entry.expire_at)
+    target.store.fields.watch(copied)
     target.event(events.GENERIC, "copy_to", argv[2])
     return 1

@@ -341,6 +341,10 @@ class Database:
         fields: dict[bytes, bytes] = value
         return fields
 
+    def live(self, entry: Entry) -> Entry | None:
+        """The entry of a `Hash` without the fields that are due; None when none is left."""
+        return entry if self.store.fields.expire(entry) else None
+
     def recharge(self, entry: Entry) -> None:
         """The value of `entry` takes another amount of memory, though no client changed it."""
         cost = size.of_entry(entry.key, entry.value)

@@ -24,6 +24,7 @@ DICT = 140  # an empty dict that is about to hold fields
 FIELD = 2 * BYTES + 16 + 30  # two strings, rounding of both, their share of the table
 DEQUE = 700  # an empty list: a deque has room for 64 items, of which each is charged a part
 DEADLINE = 80  # the number, and a slot in the expiry index
+FIELD_DEADLINE = 170  # of one field: the number, a slot of a table, an item of a heap
 
 # Sizes are shared objects below this bound: an int of its own per entry would
 # cost 32 bytes for a number that is a multiple of 16 anyway.
@@ -79,7 +80,8 @@ def of_value(value: Any) -> int:
     if isinstance(value, bytes):
         return BYTES + len(value)
     if isinstance(value, dict):
-        return DICT + sum(of_field(k, v) for k, v in value.items())
+        extra: int = getattr(value, "extra_bytes", 0)  # of a server/hash.py
+        return DICT + extra + sum(of_field(k, v) for k, v in value.items())
     if isinstance(value, set | frozenset):
         return of_table(value) + sum(map(of_member, value))
     if isinstance(value, deque):

@@ -25,6 +25,7 @@ from antecache.server.backing.base import Source
 from antecache.server.store import events, size
 from antecache.server.store.database import Database
 from antecache.server.store.entry import Entry, Evidence, Origin
+from antecache.server.store.field_deadlines import FieldDeadlines
 from antecache.server.store.probation import Probation
 from antecache.server.store.stale import Attic
 
@@ -53,6 +54,7 @@ class Store:
         "events",
         "evicted",
         "expired",
+        "fields",
         "full",
         "hits",
         "involuntary",
@@ -100,6 +102,7 @@ class Store:
         self.count = 0
         self.probation = Probation()
         self.attic = Attic()
+        self.fields = FieldDeadlines(self)
         self.negative: dict[bytes, int] = {}
         self.pinned: dict[bytes, int] = {}
         self.hits = self.misses = self.expired = self.evicted = self.dirty = 0
@@ -435,6 +438,7 @@ class Store:
                     if time.perf_counter() > stop:
                         return removed
         self.attic.expire(self.now)
+        self.fields.cycle(stop)
         return removed
 
     def observe(self, observer: Callable[[int, bytes], None]) -> None:
@@ -463,7 +467,10 @@ class Store:
     def metadata_bytes(self) -> int:
         """Estimated bytes beyond the entries: ghosts, sketches, negative answers."""
         return (
-            self.policy.metadata_bytes + self.probation.nbytes + NEGATIVE_BYTES * len(self.negative)
+            self.policy.metadata_bytes
+            + self.probation.nbytes
+            + self.fields.nbytes
+            + NEGATIVE_BYTES * len(self.negative)
         )
 
     def check(self) -> None:
