@@ -26,7 +26,7 @@ from antecache.server.store import Entry, events
 from antecache.server.store import size as sizes
 
 ONE_KEY = (1, 1, 1)
-SKIPPED = 2000  # items passed one by one; beyond them it is quicker to turn the whole list
+SKIPPED = 500  # items passed one by one; beyond them it is quicker to turn the whole list
 
 List = deque[bytes]
 

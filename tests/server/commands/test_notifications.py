@@ -131,6 +131,88 @@ DEL tx
 EXEC
 WRONG a
 INCR h
+RPUSH l a b c
+RPUSH l d
+LPUSH l e f
+LPUSHX l g
+LPUSHX nokey g
+RPUSHX l g
+LSET l 0 x
+LINSERT l BEFORE x y
+LINSERT l BEFORE no y
+LREM l 0 no
+LREM l 1 x
+LREM l -1 a
+LTRIM l 0 -2
+LTRIM l 0 100
+LPOP l
+RPOP l 2
+LPOP l 0
+LMOVE l l2 LEFT RIGHT
+LMOVE l l LEFT RIGHT
+RPOPLPUSH l2 l
+LMPOP 2 nokey l LEFT COUNT 100
+RPUSH l a
+RPOP l
+RPUSH l a
+LREM l 0 a
+RPUSH l a
+LTRIM l 1 0
+LTRIM nokey 0 1
+RPUSH l a b
+BLPOP nokey l 0
+BRPOPLPUSH l l2 0
+BLMOVE l2 l LEFT RIGHT 0
+BLMPOP 0 1 l LEFT COUNT 5
+BLPOP nokey 0.001
+LRANGE nokey 0 1
+LLEN nokey
+LINDEX nokey 0
+LPOS nokey a
+LPOP nokey
+SADD s a b c
+SADD s a
+SADD s2 a
+SREM s a z
+SREM s z
+SMOVE s s2 b
+SMOVE s s2 b
+SMOVE s s c
+SMOVE s s3 c
+SADD s a
+SPOP s
+SADD s a
+SPOP s 5
+SPOP s 5
+SADD s a
+SPOP s 0
+SREM s a
+SADD s x y
+SINTERSTORE d s s2
+SINTERSTORE d s s
+SINTERSTORE d s nokey
+SUNIONSTORE d s s2
+SUNIONSTORE d s
+SDIFFSTORE d s nokey
+SDIFFSTORE d s s
+SDIFFSTORE d nokey
+SINTER s nokey
+SMEMBERS nokey
+SCARD nokey
+SISMEMBER nokey a
+SMISMEMBER nokey a b
+SRANDMEMBER nokey
+SSCAN nokey 0
+SINTERCARD 2 s nokey
+RPUSH l 2 1
+SORT l
+SORT l STORE d
+SORT l STORE l
+SORT nokey STORE l
+SORT nokey STORE l
+SADD s4 x
+SORT s4 BY nokey_* ALPHA GET nokey_*
+SORT_RO nokey
 SET px 1 PX 1
 PASS
 GET px
@@ -168,8 +250,6 @@ APPEND px 1
 SET px 1 PX 1
 PASS
 RENAME g px
-SET px 1 PX 1
-PASS
 MOVE e 5
 COPY e px
 FLUSHDB
