@@ -298,7 +298,7 @@ def _set(items: list[bytes]) -> set[bytes]:
 def _zset(scores: dict[bytes, float], count: int) -> SortedSet:
     if not count or len(scores) != count or any(map(math.isnan, scores.values())):
         raise ValueError("an empty sorted set, a member that comes twice, or NaN")
-    return SortedSet({member: score + 0.0 for member, score in scores.items()})
+    return SortedSet(scores)
 
 
 def _zset_of_texts(items: list[bytes]) -> SortedSet:

@@ -44,7 +44,7 @@ class SortedSet:
     scores   member -> score, in no order; not to be changed from outside
     nbytes   estimated bytes of everything
     compact  whether Redis would hold it as a listpack; like there, it never is again once it
-             was not
+             was not, and like there, -0 is 0 in one
     """
 
     __slots__ = ("_order", "_pairs", "compact", "nbytes", "scores")
@@ -53,13 +53,17 @@ class SortedSet:
     def __init__(self, scores: dict[bytes, float] | None = None) -> None:
         """Take over `scores`, which must not hold NaN."""
         self.scores: dict[bytes, float] = {} if scores is None else scores
+        self.compact = len(self.scores) <= LISTPACK_ENTRIES and all(
+            len(member) <= LISTPACK_VALUE for member in self.scores
+        )
+        if self.compact:
+            for member, score in self.scores.items():
+                if not score:
+                    self.scores[member] = 0.0
         pairs = sorted((score, member) for member, score in self.scores.items())
         self._pairs: Any = SortedList(pairs) if len(pairs) > FEW else pairs
         self._order: ScanOrder | None = None
         self.nbytes = EMPTY + sum(map(of_member, self.scores))
-        self.compact = len(pairs) <= LISTPACK_ENTRIES and all(
-            len(member) <= LISTPACK_VALUE for member in self.scores
-        )
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -93,9 +97,13 @@ class SortedSet:
 
     def add(self, member: bytes, score: float) -> bool:
         """Give `member` this score (not NaN); whether it is new."""
-        score += 0.0  # there is no -0 in a listpack of Redis either
         scores = self.scores
         old = scores.get(member)
+        if self.compact:
+            if len(member) > LISTPACK_VALUE or (old is None and len(scores) >= LISTPACK_ENTRIES):
+                self.compact = False
+            else:
+                score += 0.0  # of -0 this makes 0
         if old is not None:
             if old != score:
                 self._drop(self._place((old, member)))
@@ -105,8 +113,6 @@ class SortedSet:
         scores[member] = score
         self._insert((score, member))
         self.nbytes += of_member(member)
-        if self.compact and (len(scores) > LISTPACK_ENTRIES or len(member) > LISTPACK_VALUE):
-            self.compact = False
         return True
 
     def discard(self, member: bytes) -> bool:

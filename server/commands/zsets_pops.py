@@ -196,8 +196,8 @@ def zmpop(client: ClientView, argv: Argv) -> Any:
 )
 def bzmpop(client: ClientView, argv: Argv) -> Any:
     """BZMPOP timeout numkeys key [key ...] MIN | MAX [COUNT count]."""
-    timeout = seconds(argv[1], client.db.store.now)
     keys, lowest, count = _parse_mpop(argv, 2)
+    timeout = seconds(argv[1], client.db.store.now)
     entry = _first(client, keys)
     if entry is None:
         raise Blocked(keys, "zset", timeout)

@@ -284,6 +284,105 @@ SETS = [
     cmd("SSCAN", key, b"0", b"MATCH", glob),
     cmd("SSCAN", key, b"0", b"COUNT", odd_number),
 ]
+# Scores that Redis 7.0 and later versions print alike.
+score = st.sampled_from(
+    [b"0", b"1", b"-1", b"2.5", b"7", b"inf", b"-inf", b"1e3", b"-0", b"0x8", b"nan", b"x", b""]
+)
+zmember = st.sampled_from([b"", b"a", b"b", b"text", b"x", b"1.5", b"long" * 20])
+bound = st.one_of(score, st.sampled_from([b"(1", b"(-inf", b"+inf", b"(2.5", b"(", b"[1"]))
+lex = st.sampled_from([b"-", b"+", b"[a", b"(a", b"[text", b"(x", b"[", b"(", b"a", b""])
+zlimit = st.one_of(st.just([]), st.tuples(st.just(b"LIMIT"), index, index).map(list))
+zpairs = st.lists(st.tuples(score, zmember), min_size=1, max_size=3).map(joined)
+zadd_options = st.lists(flag("NX", "XX", "GT", "LT", "CH", "INCR", "gt", "bogus"), max_size=2).map(
+    joined
+)
+with_scores = flag("WITHSCORES", "withscores", "bogus")
+weights = st.one_of(
+    st.just([]),
+    st.lists(score, min_size=1, max_size=3).map(lambda given: [b"WEIGHTS", *given]),
+)
+aggregate = st.sampled_from(
+    [
+        [],
+        [],
+        [b"AGGREGATE", b"SUM"],
+        [b"aggregate", b"min"],
+        [b"AGGREGATE", b"MAX"],
+        [b"AGGREGATE", b"x"],
+        [b"AGGREGATE"],
+    ]
+)
+lowest = st.sampled_from([b"MIN", b"max", b"MIN", b"MAX", b"bogus"])
+ZSETS = [
+    cmd("ZADD", key, zpairs),
+    cmd("ZADD", key, zpairs),
+    cmd("ZADD", key, zadd_options, zpairs),
+    cmd("ZINCRBY", key, score, zmember),
+    cmd("ZREM", key, st.lists(zmember, min_size=1, max_size=3)),
+    cmd("ZSCORE", key, zmember),
+    cmd("ZMSCORE", key, st.lists(zmember, min_size=1, max_size=3)),
+    cmd("ZCARD", key),
+    cmd("ZRANK", key, zmember),
+    cmd("ZREVRANK", key, zmember),
+    cmd("ZCOUNT", key, bound, bound),
+    cmd("ZLEXCOUNT", key, lex, lex),
+    cmd("ZRANGE", key, index, index, flag("REV"), with_scores),
+    cmd("ZRANGE", key, bound, bound, b"BYSCORE", flag("REV"), zlimit, with_scores),
+    cmd("ZRANGE", key, lex, lex, b"BYLEX", flag("REV"), zlimit),
+    cmd("ZRANGESTORE", key, key, index, index, flag("REV")),
+    cmd("ZRANGESTORE", key, key, bound, bound, b"BYSCORE", flag("REV"), zlimit),
+    cmd("ZREVRANGE", key, index, index, with_scores),
+    cmd("ZRANGEBYSCORE", key, bound, bound, with_scores, zlimit),
+    cmd("ZREVRANGEBYSCORE", key, bound, bound, zlimit, with_scores),
+    cmd("ZRANGEBYLEX", key, lex, lex, zlimit),
+    cmd("ZREVRANGEBYLEX", key, lex, lex, zlimit),
+    cmd("ZREMRANGEBYRANK", key, index, index),
+    cmd("ZREMRANGEBYSCORE", key, bound, bound),
+    cmd("ZREMRANGEBYLEX", key, lex, lex),
+    cmd("ZPOPMIN", key),
+    cmd("ZPOPMAX", key, odd_number),
+    cmd("ZMPOP", counted, lowest, count_option),
+    cmd("BZPOPMIN", keys, timeout),
+    cmd("BZPOPMAX", keys, timeout),
+    cmd("BZMPOP", timeout, counted, lowest, count_option),
+    cmd("ZUNION", counted, weights, aggregate, with_scores),
+    cmd("ZINTER", counted, aggregate, weights, with_scores),
+    cmd("ZDIFF", counted, with_scores),
+    cmd("ZUNIONSTORE", key, counted, weights, aggregate),
+    cmd("ZINTERSTORE", key, counted, weights, aggregate),
+    cmd("ZDIFFSTORE", key, counted),
+    cmd("ZINTERCARD", counted),
+    cmd("ZINTERCARD", counted, b"LIMIT", odd_number),
+    cmd("ZRANDMEMBER", key),
+    cmd("ZRANDMEMBER", key, index, with_scores),
+    cmd("ZSCAN", key, b"0", flag("bogus")),
+    cmd("ZSCAN", key, b"0", b"MATCH", glob),
+]
+longitude = st.sampled_from([b"0", b"13.361389", b"15.087269", b"-179.5", b"179.9", b"181", b"x"])
+latitude = st.sampled_from([b"0", b"38.115556", b"37.502669", b"-85", b"85.0511", b"86", b"x"])
+places = st.lists(st.tuples(longitude, latitude, zmember), min_size=1, max_size=3).map(joined)
+unit = st.sampled_from([b"m", b"KM", b"ft", b"mi", b"x"])
+radius = st.sampled_from([b"0", b"1000", b"200000", b"30000000", b"-1", b"x", b"1.5"])
+origin = st.one_of(cmd("FROMMEMBER", zmember), cmd("FROMLONLAT", longitude, latitude))
+area = st.one_of(cmd("BYRADIUS", radius, unit), cmd("BYBOX", radius, radius, unit))
+geo_options = st.lists(
+    st.one_of(flag("ASC", "DESC", "WITHCOORD", "WITHDIST", "WITHHASH", "bogus"), count_option),
+    max_size=3,
+).map(joined)
+GEO = [
+    cmd("GEOADD", key, places),
+    cmd("GEOADD", key, flag("NX", "XX", "CH"), flag("CH"), places),
+    cmd("GEOPOS", key, zmember, zmember),
+    cmd("GEOHASH", key, zmember, zmember),
+    cmd("GEODIST", key, zmember, zmember),
+    cmd("GEODIST", key, zmember, zmember, unit),
+    cmd("GEOSEARCH", key, origin, area, geo_options),
+    cmd("GEOSEARCHSTORE", key, key, origin, area, flag("STOREDIST", "ASC")),
+    cmd("GEORADIUS", key, longitude, latitude, radius, unit, geo_options),
+    cmd("GEORADIUSBYMEMBER", key, zmember, radius, unit, geo_options),
+    cmd("GEORADIUSBYMEMBER", key, zmember, radius, unit, b"STORE", key),
+    cmd("ZREM", key, zmember),
+]
 by = st.sampled_from([[], [b"BY", b"*"], [b"BY", b"#*"], [b"BY", b"a->*"]])
 get = st.lists(
     st.sampled_from([[b"GET", b"#"], [b"GET", b"*"], [b"GET", b"*->f"], [b"get", b"x"]]), max_size=2
@@ -313,7 +412,9 @@ FAMILIES = {
     "sets": [SETS, SETS],
     "sorting": [LISTS[:4], SETS[:4], SORTING],
     "bits": [BITS, COUNTERS],
-    "all types": [STRINGS, HASHES, LISTS, SETS, SORTING, BITS, COUNTERS],
+    "sorted sets": [ZSETS, ZSETS, SETS[:3]],
+    "places": [GEO, GEO],
+    "all types": [STRINGS, HASHES, LISTS, SETS, SORTING, BITS, COUNTERS, ZSETS, GEO],
 }
 """Commands that are mixed with one another; each time those on keys and transactions with them."""
 
@@ -393,6 +494,8 @@ COMPARE: dict[bytes, Same] = {
     b"SUNION": in_any_order,
     b"SDIFF": in_any_order,
     b"SSCAN": page(in_any_order),
+    b"ZSCAN": page(pairs_in_any_order),
+    b"ZRANDMEMBER": same_shape,
     b"OBJECT": same_shape,  # Redis shares small integers and says so
 }
 
@@ -431,13 +534,14 @@ class Replies:
         return argv[0] in COMPARE and COMPARE[argv[0]](ours, theirs)
 
 
-LOOK = {"string": "GET", "hash": "HGETALL", "list": "LRANGE", "set": "SMEMBERS"}
+LOOK = {"string": "GET", "hash": "HGETALL", "list": "LRANGE", "set": "SMEMBERS", "zset": "ZRANGE"}
 """What shows the whole value of a key of each type; arguments behind the key; in what order."""
-WHOLE = {"list": "0 -1"}
+WHOLE = {"list": "0 -1", "zset": "0 -1 WITHSCORES"}
 HELD: dict[str, Callable[[Any], Any]] = {
     "string": lambda reply: reply,
     "hash": lambda reply: _flat(reply),
     "list": lambda reply: reply,
+    "zset": lambda reply: reply,
     "set": lambda reply: sorted(reply if isinstance(reply, list) else reply.members),
 }
 
