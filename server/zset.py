@@ -24,10 +24,10 @@ from antecache.server.hash import ScanOrder
 Pair = tuple[float, bytes]
 
 FEW = 1024  # pairs above which the list is a SortedList
-EMPTY = 400  # bytes: the object, an empty dictionary and list that are about to hold members
+EMPTY = 300  # bytes: the object, an empty dictionary and list that are about to hold members
 # A member: its string (33 and rounding), a float of 32, a pair of 80 with the collector's
-# header, its share of the dictionary (65, see store/size.py) and of the list.
-MEMBER = 33 + 8 + 32 + 80 + 65 + 10
+# header, its share of the dictionary (36, between two and twenty thousand) and of the list.
+MEMBER = 33 + 8 + 32 + 80 + 36 + 9
 
 LISTPACK_ENTRIES = 128  # zset-max-listpack-entries
 LISTPACK_VALUE = 64  # zset-max-listpack-value

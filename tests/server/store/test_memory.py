@@ -15,7 +15,9 @@ SCRIPT = textwrap.dedent(
     from antecache.policies.registry import find
     from antecache.server import process
     from antecache.server.backing.base import Row
+    from antecache.server.hash import Hash
     from antecache.server.store import Store
+    from antecache.server.zset import SortedSet
 
     kind = sys.argv[1]
     store = Store(find("s3fifo")(), scope="allkeys")
@@ -23,7 +25,7 @@ SCRIPT = textwrap.dedent(
     process.manual_collection()
     before = process.resident_bytes()
     columns = ("id", "name", "price", "note")
-    for number in range(200_000):
+    for number in range(int(sys.argv[2])):
         key = b"key:%012d" % number
         if kind == "string":
             value = b"%0100d" % number
@@ -31,18 +33,35 @@ SCRIPT = textwrap.dedent(
             value = b"%0100d" % number
         elif kind == "hash":
             value = {b"field%d" % f: b"%020d" % (number + f) for f in range(5)}
+        elif kind == "expiring fields":
+            value = Hash({b"field%d" % f: b"%020d" % (number + f) for f in range(5)})
+            for field in list(value):
+                value.expire_at(field, store.now + 600_000 + number)
+        elif kind == "sorted set":
+            value = SortedSet()
+            for n in range(100):
+                value.add(b"member:%010d" % (number * 100 + n), n * 104_729 % 100_003 + 0.5)
         else:
             value = Row(columns, (number, "name %d" % number, "%d.50" % number, "%060d" % number))
-        db.put(key, value, store.now + 600_000 + number if kind == "expiring" else 0)
-    print(json.dumps({"rss": process.resident_bytes() - before, "used": store.used}))
+        entry = db.put(key, value, store.now + 600_000 + number if kind == "expiring" else 0)
+        store.fields.watch(entry)
+    used = store.used + store.fields.nbytes
+    print(json.dumps({"rss": process.resident_bytes() - before, "used": used}))
     """
 )
 
+KEYS = {"sorted set": 4000, "expiring fields": 60_000}
 
-@pytest.mark.parametrize("kind", ["string", "expiring", "hash", "row"])
+
+@pytest.mark.parametrize(
+    "kind", ["string", "expiring", "hash", "row", "expiring fields", "sorted set"]
+)
 def test_the_estimate_is_within_a_tenth_of_the_resident_set(kind: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, kind], capture_output=True, text=True, check=True
+        [sys.executable, "-c", SCRIPT, kind, str(KEYS.get(kind, 200_000))],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     found = json.loads(done.stdout)
     ratio = found["used"] / found["rss"]
