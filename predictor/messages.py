@@ -37,6 +37,7 @@ class Hello(_Message, tag="hello", frozen=True):
     horizon       accesses within which a candidate must be asked for to be a hit
     memory_limit  bytes of heap the trainer may allocate; 0 is no limit
     disabled      names of rules that shall yield no candidates
+    models        which models may compete with counting (`challenge.py`)
     plan          the Plan in use, packed, from which counting goes on; empty for none
     """
 
@@ -46,6 +47,7 @@ class Hello(_Message, tag="hello", frozen=True):
     horizon: int = 128
     memory_limit: int = 512 << 20
     disabled: tuple[str, ...] = ()
+    models: str = "off"
     plan: bytes = b""
 
 
@@ -111,6 +113,13 @@ class History(_Message, tag="history", frozen=True):
     seconds: float
 
 
+class Contest(_Message, tag="contest", frozen=True):
+    """What came of the models that competed with counting, each the fields of a `Report`."""
+
+    at: float
+    reports: list[dict[str, Any]]
+
+
 class Failed(_Message, tag="failed", frozen=True):
     """An import came to nothing."""
 
@@ -118,7 +127,7 @@ class Failed(_Message, tag="failed", frozen=True):
 
 
 ToWorker = Hello | Log | Import | Train | Stop
-ToServer = Publish | Stats | History | Failed
+ToServer = Publish | Stats | History | Contest | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

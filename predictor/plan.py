@@ -30,6 +30,8 @@ PRIOR_SHARE = 0.7
 #: largest packed Plan accepted
 MAX_BYTES = 1 << 20
 _MAX_BUCKETS = 1 << 14
+#: most groups, and most that one may add to the log-odds
+_MAX_GROUPS, _MAX_WEIGHT = 1024, 4.0
 
 
 class PlanError(ValueError):
@@ -65,6 +67,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     horizon     accesses within which a candidate must be asked for to be a hit
     held_out    figures on later data
     disabled    names of rules that yield no candidates
+    model       the model whose numbers these are; empty for plain counting
+    groups      what is added to the log-odds of candidates of a group (`features.py`)
     """
 
     version: int = 0
@@ -77,6 +81,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     horizon: int = 128
     held_out: HeldOut = HeldOut()
     disabled: tuple[str, ...] = ()
+    model: str = ""
+    groups: dict[str, float] = {}
     format: int = FORMAT
 
     @property
@@ -139,6 +145,10 @@ def _verify(plan: Plan) -> None:
         raise PlanError("the plan's window, visits or horizon are out of range")
     if plan.version < 0 or plan.trained_on < 0:
         raise PlanError("the plan's version or number of accesses is negative")
+    if len(plan.groups) > _MAX_GROUPS:
+        raise PlanError(f"the plan has {len(plan.groups)} groups, more than {_MAX_GROUPS}")
+    if not all(abs(weight) <= _MAX_WEIGHT for weight in plan.groups.values()):
+        raise PlanError("the plan's weight of a group is out of range")
     figures = (plan.created, *(getattr(plan.held_out, name) for name in HeldOut.__struct_fields__))
     if not all(math.isfinite(figure) and figure >= 0 for figure in figures):
         raise PlanError("the plan holds a figure that is not a number, or negative")

@@ -99,6 +99,7 @@ class Rehearsal:
         cache, probation, theta = self._cache, self._probation, self._budget.theta
         trial = self.calibrator.trial
         room = min(_MOST, max(1, self._share // 2))
+        self.calibrator.trigger = key
         for candidate in self.predictor.candidates(key):
             follower, score, bucket, _, why = candidate
             if follower in cache or follower in probation:

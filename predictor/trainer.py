@@ -24,7 +24,7 @@ from typing import Any
 import msgspec
 
 from antecache.predictor import messages
-from antecache.predictor.messages import FrameError, Hello, History, Import, Publish, Stats
+from antecache.predictor.messages import Contest, FrameError, Hello, History, Import, Publish, Stats
 from antecache.predictor.plan import Plan, PlanError
 
 _log = logging.getLogger(__name__)
@@ -77,6 +77,7 @@ class Trainer:
         self._stopping = False
         self._plan: Plan | None = None
         self._stats: Stats | None = None
+        self.contest: Contest | None = None  # the last one between models and counting
         self.state = "stopped"
         self.restarts = 0
         self.blocks_sent = 0
@@ -226,6 +227,8 @@ class Trainer:
             self._take_plan(message.plan)
         elif isinstance(message, Stats):
             self._stats = message
+        elif isinstance(message, Contest):
+            self.contest = message
         elif isinstance(message, History):
             await self._take_history(message)
         else:

@@ -26,10 +26,23 @@ import sys
 import time
 from collections.abc import Iterator
 
+import msgspec
+
 from antecache.predictor import messages, registry
 from antecache.predictor.calibrate import Calibrator
+from antecache.predictor.challenge import Challenge
 from antecache.predictor.history import HistoryError, HistoryFile
-from antecache.predictor.messages import Failed, Hello, History, Import, Log, Publish, Stats, Train
+from antecache.predictor.messages import (
+    Contest,
+    Failed,
+    Hello,
+    History,
+    Import,
+    Log,
+    Publish,
+    Stats,
+    Train,
+)
 from antecache.predictor.plan import Plan, PlanError
 from antecache.predictor.rehearsal import Rehearsal, next_fit
 
@@ -47,7 +60,9 @@ class Worker:
         self._pipe = pipe
         self._hello = Hello()
         self._calibrator = Calibrator()
+        self._challenge = Challenge("off", self._calibrator)
         self._rehearsal: Iterator[None] | None = None
+        self._contest: Iterator[None] | None = None
         self._next_fit = 250
         self._fits = 0
         self._fit_seconds = self._last_fit = 0.0
@@ -56,7 +71,7 @@ class Worker:
     def run(self) -> None:
         """Serve until the server says stop or its end of the pipe closes."""
         while True:
-            payload = self._pipe.read(0.0 if self._rehearsal else _QUIET)
+            payload = self._pipe.read(0.0 if self._rehearsal or self._contest else _QUIET)
             if payload is not None:
                 message = messages.read_by_worker(payload)
                 if isinstance(message, messages.Stop):
@@ -66,7 +81,11 @@ class Worker:
                 return
             elif self._rehearsal is not None and next(self._rehearsal, True):
                 self._rehearsal = None
+            elif self._contest is not None and next(self._contest, True):
+                self._contest = None
             self._train_if_due()
+            if self._contest is None and self._rehearsal is None and self._challenge.due:
+                self._contest = self._compete()
 
     def _handle(self, message: messages.ToWorker) -> None:
         if isinstance(message, Log):
@@ -90,6 +109,7 @@ class Worker:
                 limit = min(limit, hard)
             resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
         self._calibrator = Calibrator(hello.horizon)
+        self._challenge = Challenge(hello.models, self._calibrator)
         self._next_fit = 250
         if hello.plan:
             # refused by its own check: counting starts anew
@@ -114,7 +134,7 @@ class Worker:
         self._last_fit_at = time.monotonic()
         self._next_fit = next_fit(self._calibrator.accesses)
         if plan is not None:
-            self._pipe.write(Publish(plan.to_bytes()))
+            self._pipe.write(Publish(self._challenge.improve(plan).to_bytes()))
         calibrator = self._calibrator
         self._pipe.write(
             Stats(
@@ -129,6 +149,20 @@ class Worker:
                 max_rss=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             )
         )
+
+    def _compete(self) -> Iterator[None]:
+        """Let models compete with counting, one at a time, and publish what that changes."""
+        before = self._challenge.winner
+        for _ in self._challenge.hold():
+            yield
+        reports = [msgspec.to_builtins(report) for report in self._challenge.reports]
+        self._pipe.write(Contest(time.time(), reports))
+        if before is not None or self._challenge.winner is not None:
+            plan = msgspec.structs.replace(
+                self._calibrator.plan, version=self._calibrator.plan.version + 1
+            )
+            self._calibrator.plan = plan
+            self._pipe.write(Publish(self._challenge.improve(plan).to_bytes()))
 
     # ------------------------------------------------------------------ history
 
@@ -145,6 +179,8 @@ class Worker:
         started = time.monotonic()
         predictor = registry.find(self._hello.predictor)(self._hello.budget)
         calibrator = Calibrator(self._hello.horizon)
+        if self._challenge.models:
+            calibrator.on_resolved = self._challenge.trials.add
         rehearsal = Rehearsal(predictor, calibrator, self._hello.capacity)
         file = HistoryFile(order.path)
         skip, left = order.offset, order.limit or sys.maxsize
@@ -164,7 +200,7 @@ class Worker:
         self._pipe.write(
             History(
                 state=predictor.dump(),
-                plan=self._calibrator.plan.to_bytes(),
+                plan=self._challenge.improve(self._calibrator.plan).to_bytes(),
                 accesses=rehearsal.accesses,
                 misses=rehearsal.misses,
                 skipped=file.skipped,

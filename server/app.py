@@ -434,6 +434,7 @@ class Server:
             budget=max(config.prediction_bytes, 1),
             capacity=max(capacity, 1),
             memory_limit=config.trainer_maxmemory,
+            models=config.models,
         )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

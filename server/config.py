@@ -48,6 +48,7 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Memory = Annotated[int, Meta(ge=0, extra={"unit": "memory"})]
 Seconds = Annotated[float, Meta(ge=0, extra={"unit": "duration"})]
 Share = Annotated[float, Meta(ge=0, le=1)]
+Models = Literal["off", "auto", "linear", "logistic", "tree", "forest", "boosting", "sgd"]
 
 
 class Config(msgspec.Struct, kw_only=True):
@@ -136,6 +137,10 @@ class Config(msgspec.Struct, kw_only=True):
     links: Literal["off", "load", "read"] = "load"
     #: Patterns as in KEYS, separated by spaces, of keys that are never predicted: session:* audit:*
     never_predict: str = ""
+    #: Which model of scikit-learn may take over from counting, in the learning process, once it
+    #: proves that it saves more waits: auto (the best of them), linear, logistic, tree, forest,
+    #: boosting, sgd or off. That needs 125 MB there, from the first 12,000 candidates on.
+    models: Models = "auto"
     #: Recorded accesses to learn from at the start: CSV of time,client,key,size, .gz and .zst too.
     history: str = ""
 

@@ -20,11 +20,13 @@ What this file does not do: decide what is fetched, or keep books (`prefetch.py`
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
 from antecache.predictor.base import Candidate
+from antecache.predictor.features import group_of
 from antecache.predictor.links import Links
 from antecache.predictor.plan import Plan
 from antecache.server.backing.base import Link, Source
@@ -39,6 +41,8 @@ DEEPEST: Final = 4
 _MOST_HITS: Final = 64
 #: events that are remembered, for EXPLAIN and FORECAST
 _EVENTS: Final = 32
+#: scores that no weight of a group lifts above the lowest threshold are left alone
+_UNLIKELY: Final = 0.05
 #: evidence whose own followers are looked for when it arrives
 _FOLLOWED: Final = ("link ", "rule ")
 
@@ -73,6 +77,7 @@ class Followups:
         self.links_on = links_on
         self._never = [matcher(pattern.encode()) for pattern in never_predict]
         self._pending: list[tuple[bytes, bool]] = []
+        self._groups: dict[str, float] = {}  # what a model adds to the log-odds
         self.events: deque[Event] = deque(maxlen=_EVENTS)
         if rules or self._never:
             prefetcher.more = self.beside
@@ -95,6 +100,9 @@ class Followups:
         """Score rules and links by a new Plan."""
         self.rules.adopt(plan)
         self.links.adopt(plan)
+        self._groups = plan.groups
+        asked = self.rules or self._never or self._groups
+        self._prefetcher.more = self.beside if asked else None
 
     def never(self, key: bytes) -> bool:
         """Whether `key` must never be predicted."""
@@ -104,8 +112,25 @@ class Followups:
 
     def beside(self, key: bytes, found: list[Candidate]) -> list[Candidate]:
         """The predictor's candidates for a miss of `key` and those of the rules, best first."""
+        if self._groups:
+            found = self._weighed(key, found)
         said = self.rules.candidates(key, hit=False) if self.rules else []
         return self._allowed(_merged(found, said) if said else found)
+
+    def _weighed(self, key: bytes, found: list[Candidate]) -> list[Candidate]:
+        """With what the model in charge adds to the log-odds of each group."""
+        groups, made = self._groups, list(found)
+        for place, candidate in enumerate(found):
+            score = candidate.score
+            if score < _UNLIKELY:  # best first: the rest is below any threshold
+                break
+            added = groups.get(group_of(key, candidate.key))
+            if added and score < 1.0:
+                odds = score / (1 - score) * math.exp(added)
+                why = (*candidate.why, ("group", added))
+                made[place] = candidate._replace(score=odds / (1 + odds), why=why)
+        made.sort(key=lambda candidate: candidate.score, reverse=True)
+        return made
 
     def _allowed(self, found: list[Candidate]) -> list[Candidate]:
         if not self._never:
