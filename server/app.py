@@ -44,6 +44,7 @@ from antecache.server.ledger import Ledger
 from antecache.server.loader import Loader
 from antecache.server.notifications import Notifications
 from antecache.server.prefetch import Prefetcher
+from antecache.server.lua.scripts import Scripts
 from antecache.server.pubsub import PubSub
 from antecache.server.rates import Rates
 from antecache.server.rules import RuleBook
@@ -97,6 +98,7 @@ class Server:
         self.pubsub = PubSub()
         self.notifications = Notifications(self.store, self.pubsub)
         self.notifications.listen(config.notify_keyspace_events)
+        self.scripts = Scripts(self)
         self.sources = Sources([])
         self.access = AccessLog()
         self.loader = Loader(self.store, self._owner, self.stats, observe_seconds=self._load_took)
@@ -188,6 +190,7 @@ class Server:
             self.import_history(config.history)
 
     async def stop(self) -> None:
+        self.scripts.close()
         """Close everything that `start` opened; may be called after a failed start."""
         if self._listener is not None:
             self._listener.close()
@@ -257,12 +260,17 @@ class Server:
 
     def look_around(self) -> None:
         """Whether dispatch must ask before each command: MONITOR or CLIENT PAUSE is on."""
-        watching = bool(self.monitors) or self._paused_until > self.store.now
+        paused = self._paused_until > self.store.now
+        watching = bool(self.monitors) or paused or self.scripts.busy
         self.dispatch.attention = self._attend if watching else None
         if self.attending != watching:
             self.attending = watching
             for session in self.clients.values():
                 session.look()
+        if self.scripts.busy:
+            self.scripts.attend(session, commands, index)
+            session.flush()
+            return True
 
     def _attend(
         self, session: Session, argv: list[bytes], commands: Sequence[list[bytes]], index: int
@@ -340,6 +348,7 @@ class Server:
 
     def metadata(self) -> dict[str, int]:
         """Bytes beyond entries and process, by part."""
+            "scripts": self.scripts.memory + self.scripts.cache_memory,
         return {
             "predictor": self.predictor.nbytes,
             "links": self.followups.nbytes if self.config.prediction else 0,
@@ -456,6 +465,8 @@ class Server:
             due = max(due + interval, loop.time())
             rounds += 1
             try:
+        if self.scripts.busy:
+            return  # nothing but the script touches the store
                 self._tick(rounds)
             except Exception:
                 log.exception("background round failed")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from antecache.policies.registry import Choice
     from antecache.server.config import Config
     from antecache.server.histogram import Histogram
+    from antecache.server.lua.scripts import Scripts
     from antecache.server.pubsub import PubSub, Subscriptions
     from antecache.server.rates import Rates
     from antecache.server.slowlog import SlowLog
@@ -333,6 +334,7 @@ class ServerView(Protocol):
     config: Config
     stats: Stats
     watches: Watches
+    scripts: Scripts
     pubsub: PubSub
     tracking: Tracking
     timings: Timings  # how long commands took

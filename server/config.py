@@ -40,7 +40,13 @@ from antecache.server.units import parse_duration, parse_memory
 UNLIMITED_PREDICTION_MEMORY = 32 << 20
 
 #: Other names that are read: Redis's own, and the singular that `[[source]]` needs.
-ALIASES = {"bind": "host", "maxmemory_policy": "policy", "source": "sources", "rule": "rules"}
+ALIASES = {
+    "bind": "host",
+    "lua_time_limit": "busy_reply_threshold",
+    "maxmemory_policy": "policy",
+    "source": "sources",
+    "rule": "rules",
+}
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
@@ -167,6 +173,13 @@ class Config(msgspec.Struct, kw_only=True):
     #: The percentiles of INFO latencystats.
     latency_tracking_info_percentiles: str = "50 99 99.9"
     #: Keys remembered for clients that cache; beyond it the oldest are invalidated. 0 is no limit.
+    # -- scripts
+    #: Milliseconds after which a script that still runs lets others be told BUSY, so that it
+    #: can be killed; 0 waits for it for ever.
+    busy_reply_threshold: int = 5000
+    #: What scripts in Lua may hold together; a script that wants more ends in an error.
+    lua_maxmemory: Annotated[int, Meta(ge=4 << 20, extra={"unit": "memory"})] = 64 << 20
+
     tracking_table_max_keys: Count = 1_000_000
     #: Events of keys that are published, in Redis's letters (KEA: all of them); empty: none.
     notify_keyspace_events: str = ""

@@ -74,6 +74,8 @@ class Dispatch:
         self.attention: Any = None  # (session, commands) -> commands: MONITOR, CLIENT PAUSE
         self._rows: dict[bytes, Command] = {}
         self.blocked = BlockedClients(store, self)
+        # Sessions whose keys came while a script ran beside the loop; None while none does.
+        self.frozen: list[tuple[Any, Any]] | None = None
 
     # -- the hot loop -------------------------------------------------------
 
@@ -467,6 +469,9 @@ class Dispatch:
 
     def resume(self, session: Any, ticket: Ticket) -> None:
         """The keys are there, or cannot be had: run what waited, then the rest."""
+        if self.frozen is not None:
+            self.frozen.append((session, ticket))
+            return
         waiting = session.waiting
         session.waiting = None
         store = self._store
@@ -499,6 +504,8 @@ class Dispatch:
             _forget_caching(session, argv)
             resumed.waited.difference_update(keys)
             done += 1
+            if session.waiting is not None:  # its script goes on beside the loop
+                break
         store.unpin(waiting.keys)
         rest = waiting.commands[done:] + session.take_backlog()
         if isinstance(again, Absent):
@@ -511,6 +518,13 @@ class Dispatch:
             self.run(session, rest)
         else:
             session.flush()
+
+    def thaw(self) -> None:
+        """The script that ran beside the loop is over: sessions whose keys came go on."""
+        frozen, self.frozen = self.frozen, None
+        for session, ticket in frozen or ():
+            if isinstance(session.waiting, Waiting) and session.waiting.ticket is ticket:
+                session.resume(ticket)
 
     # -- waiting for a key ---------------------------------------------------
 

@@ -120,15 +120,20 @@ def memory(server: ServerView) -> Iterator[tuple[str, Any]]:
     yield "allocator_resident", rss
     yield "total_system_memory", total_memory()
     yield "total_system_memory_human", human(total_memory())
-    for name in ("lua", "vm_eval", "vm_functions", "vm_total", "scripts"):
-        yield f"used_memory_{name}", 0
-    yield "used_memory_lua_human", "0B"
-    yield "used_memory_vm_total_human", "0B"
-    yield "used_memory_scripts_human", "0B"
-    for name in ("used_memory_scripts_eval", "number_of_cached_scripts", "number_of_functions"):
-        yield name, 0
-    yield "number_of_libraries", 0
-    yield "used_memory_functions", 0
+    scripts = server.scripts  # one interpreter serves scripts and functions
+    for name, size in (
+        *(("lua", scripts.memory), ("vm_total", scripts.memory)),
+        ("scripts", scripts.memory + scripts.cache_memory),
+    ):
+        yield f"used_memory_{name}", size
+        yield f"used_memory_{name}_human", human(size)
+    yield "used_memory_vm_eval", scripts.memory
+    yield "used_memory_vm_functions", 0
+    yield "used_memory_scripts_eval", scripts.cache_memory
+    yield "number_of_cached_scripts", len(scripts)
+    yield "number_of_functions", len(scripts.functions)
+    yield "number_of_libraries", len(scripts.libraries)
+    yield "used_memory_functions", sum(len(one.code) for one in scripts.libraries.values())
     yield "maxmemory", limit
     yield "maxmemory_human", human(limit)
     yield "maxmemory_policy", redis_name(server.policy_choice)
@@ -217,7 +222,7 @@ def stats(server: ServerView) -> Fields:
         ("expire_cycle_cpu_milliseconds", 0),
         ("evicted_keys", store.evicted),
         ("evicted_clients", 0),
-        ("evicted_scripts", 0),
+        ("evicted_scripts", server.scripts.evicted),
         ("total_eviction_exceeded_time", 0),
         ("current_eviction_exceeded_time", 0),
         ("keyspace_hits", store.hits),

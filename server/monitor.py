@@ -28,8 +28,12 @@ _ESCAPES = {
 
 def feed(monitors: Collection[ClientView], client: ClientView, argv: Argv, row: Command) -> None:
     """Send the line of one command to every monitor."""
-    if row.admin or "skip_monitor" in row.flags:
-        return
+    if not row.admin and "skip_monitor" not in row.flags:
+        show(monitors, client, argv)
+
+
+def show(monitors: Collection[ClientView], client: ClientView, argv: Argv) -> None:
+    """Send the line of a command whose row says that it shows itself (EVAL)."""
     text = line(time.time_ns(), client.db.index, client.address, redacted(argv))
     for monitor in list(monitors):
         monitor.push(text)

@@ -104,6 +104,8 @@ SETTINGS: dict[str, Setting] = {
     "latency-tracking-info-percentiles": _setting("latency_tracking_info_percentiles", percentiles),
     "tracking-table-max-keys": _setting("tracking_table_max_keys", integer(0, LONG)),
     "notify-keyspace-events": _setting("notify_keyspace_events", parse_events),
+    "busy-reply-threshold": _setting("busy_reply_threshold", integer(0, LONG)),
+    "lua-time-limit": _setting("busy_reply_threshold", integer(0, LONG)),
     "loglevel": _setting("loglevel", one_of("debug", "verbose", "notice", "warning")),
     "maxkeys": _setting("maxkeys", integer(0, LONG)),
     "prediction": _setting("prediction", _reader("prediction")),
@@ -171,7 +173,6 @@ appendfsync everysec
 appendonly no
 auto-aof-rewrite-min-size 67108864
 auto-aof-rewrite-percentage 100
-busy-reply-threshold 5000
 cluster-enabled no
 crash-log-enabled no
 daemonize no
@@ -197,7 +198,6 @@ list-compress-depth 0
 list-max-listpack-size -2
 list-max-ziplist-size -2
 logfile
-lua-time-limit 5000
 masterauth
 masteruser
 maxmemory-clients 0

@@ -14,6 +14,7 @@ What this file does not do: notice changes of watched keys (`server/watch.py`).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from antecache.server.command import Absent, Argv, ClientView, Command, command
@@ -109,6 +110,24 @@ def exec_(client: ClientView, argv: Argv) -> list[Any] | NullArray:
     view = client.db
     waited = view.waited if isinstance(view, Resumed) else set()
     errors = view.errors if isinstance(view, Resumed) else {}
+    scripts = client.server.scripts
+    if not any(map(scripts.runs_long, queued)):
+        return _replies(client, queued, waited, errors, client.server.execute)
+    # What holds for its scripts holds for the transaction: it runs where they do.
+    found: list[Any] = scripts.beside(
+        client, lambda: _replies(client, queued, waited, errors, scripts.execute)
+    )
+    return found
+
+
+def _replies(
+    client: ClientView,
+    queued: list[Argv],
+    waited: set[bytes],
+    errors: Mapping[bytes, str],
+    execute: Callable[[Any, Argv], Any],
+) -> list[Any]:
+    """Run the commands; the transaction ends with the last."""
     databases = client.db.store.databases
     try:
         replies = []
@@ -116,7 +135,7 @@ def exec_(client: ClientView, argv: Argv) -> list[Any] | NullArray:
             # Anew for each command: one of them may be SELECT or SWAPDB.
             database = databases[client.db.index]
             client.db = Resumed(database, waited, errors, loads=False)
-            reply = client.server.execute(client, one)
+            reply = execute(client, one)
             # A handler may answer with the value itself, and a later command change it.
             replies.append(reply.copy() if type(reply) in (dict, set, list) else reply)
         return replies

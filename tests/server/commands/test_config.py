@@ -295,6 +295,7 @@ async def test_a_changed_setting_is_shown_as_changed(serve: Any, connect: Any) -
                 "latency-tracking": "no",
                 "latency-tracking-info-percentiles": "50 99.5",
                 "policy": "s3fifo",
+                "lua-time-limit": "4000",  # the same setting as busy-reply-threshold
                 "requirepass": "secret",
                 "protected-mode": "no",
                 "client-output-buffer-limit": "normal 0 0 0 slave 1 2 3 pubsub 4 5 6",

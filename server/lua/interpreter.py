@@ -1,0 +1,347 @@
+"""The Lua interpreter: lupa's runtime with the sandbox of sandbox.lua inside.
+
+lupa is imported when the first script comes. Bytes go in and come out as they are.
+No Python object is ever in reach of a script: functions are held by Lua closures,
+attributes are refused, and what a function raises is cleaned up before a script's
+`pcall` returns it.
+
+Memory: the allocator has a hard limit, but where it refuses while Python pushes a
+value nothing could catch the error; so everything that Python hands over is weighed
+first against a lower limit, and the script is looked at as it runs. What runs a
+script, on which thread, and what redis.call does is not here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from antecache.server.errors import ClientError
+from antecache.server.lua import natives
+from antecache.server.lua.replies import NIL, text_of, to_lua
+from antecache.server.version import REDIS_VERSION
+
+log = logging.getLogger(__name__)
+
+HERE = Path(__file__).parent
+NO_MEMORY = "ERR not enough memory"
+MAX_WHOLE = 1 << 62  # beyond it a number is shown as %.17g, as double2ll has it in Redis
+MARGIN = 1 << 20  # bytes that must be left for what is not weighed
+LEVELS = (logging.DEBUG, logging.INFO, logging.INFO, logging.WARNING)
+
+
+class Run(Protocol):
+    """What the interpreter asks of the script that is running."""
+
+    protocol: int  # what redis.setresp chose
+
+    def call(self, argv: list[bytes]) -> Any:
+        """redis.call: the reply, an error as a value."""
+
+    def poll(self) -> bytes | None:
+        """Asked again and again while the script runs: the error that ends it, or None."""
+
+    def may_run(self, argv: list[bytes]) -> bool | None:
+        """redis.acl_check_cmd; None when there is no such command."""
+
+    def place(self) -> tuple[str, int]:
+        """The name of the chunk, and the line of an error whose place Lua has lost."""
+
+    def register(self, arguments: list[Any]) -> str | None:
+        """redis.register_function; returns what is wrong."""
+
+
+class Failure(Exception):
+    """redis.call failed: the error leaves the script unless it is caught there."""
+
+
+class ScriptError(Exception):
+    """A script ended in an error: its text, where, and whether it was counted already."""
+
+    def __init__(self, text: str, source: str = "", line: int = 0, counted: bool = False) -> None:
+        super().__init__(text)
+        self.text = text
+        self.source = source
+        self.line = line
+        self.counted = counted
+
+
+class Interpreter:
+    """One Lua state; everything but the construction happens while a script runs."""
+
+    def __init__(self, max_memory: int) -> None:
+        from lupa import lua51
+
+        self._errors = (lua51.LuaError, lua51.LuaSyntaxError)
+        self._tables = type(lua51.LuaRuntime(encoding=None).table())
+        self._limit = max_memory
+        self._lua = lua51.LuaRuntime(
+            encoding=None,
+            register_eval=False,
+            register_builtins=False,
+            unpack_returned_tuples=True,
+            attribute_filter=_no_attributes,
+            max_memory=max_memory + max_memory // 4 + 2 * MARGIN,
+        )
+        self._table = self._lua.table_from
+        self.current: Run | None = None
+        chunk = self._lua.compile(_source("sandbox"), name=b"=antecache")
+        native = self._table(self._natives())
+        (self._run_script, self._run_function, self._run_library, self._rearm, self._fields) = (
+            chunk(native, max_memory // 1024)
+        )
+
+    @property
+    def memory(self) -> int:
+        """Bytes in use by Lua."""
+        return int(self._lua.get_memory_used(total=True) or 0)
+
+    def _natives(self) -> dict[bytes, Any]:
+        numbers = [int(part) for part in REDIS_VERSION.split(".")]
+        constants = {
+            b"LOG_DEBUG": 0,
+            b"LOG_VERBOSE": 1,
+            b"LOG_NOTICE": 2,
+            b"LOG_WARNING": 3,
+            b"REPL_NONE": 0,
+            b"REPL_AOF": 1,
+            b"REPL_SLAVE": 2,
+            b"REPL_REPLICA": 2,
+            b"REPL_ALL": 3,
+            b"REDIS_VERSION": REDIS_VERSION.encode(),
+            b"REDIS_VERSION_NUM": numbers[0] << 16 | numbers[1] << 8 | numbers[2],
+        }
+        return {
+            b"constants": self._table(constants),
+            b"cjson": _source("cjson"),
+            b"cmsgpack": _source("cmsgpack"),
+            b"numbers": _source("numbers"),
+            b"sha1": natives.sha1,
+            b"bit": natives.bit,
+            b"struct_pack": natives.struct_pack,
+            b"struct_unpack": natives.struct_unpack,
+            b"struct_size": natives.struct_size,
+            b"call": self._call,
+            b"pcall": self._pcall,
+            b"poll": self._poll,
+            b"failure": _failure,
+            b"log": _log,
+            b"setresp": self._setresp,
+            b"set_repl": _set_repl,
+            b"acl_check": self._acl_check,
+            b"register": self._register,
+            b"place": self._place,
+        }
+
+    # -- running --------------------------------------------------------------
+
+    def compile(self, code: bytes, name: bytes) -> Any:
+        """A function of Lua; raises ScriptError with the compiler's words."""
+        if code[:1] == b"\x1b":  # bytecode can break out of any sandbox
+            raise ScriptError(f"{name[1:].decode()}:1: unexpected symbol near 'char(27)'")
+        self._make_room(2 * len(code))
+        try:
+            return self._lua.compile(code, name=name)
+        except self._errors as error:
+            text = error.args[0]
+            text = text_of(text).removeprefix("error loading code: ")
+            raise ScriptError(text) from None
+
+    def run(self, run: Run, function: Any, keys: Sequence[bytes], argv: Sequence[bytes]) -> Any:
+        """Run a script with KEYS and ARGV; returns a scalar or the flat sequence of a table."""
+        return self._enter(run, self._run_script, function, keys, argv)
+
+    def run_function(
+        self, run: Run, function: Any, keys: Sequence[bytes], argv: Sequence[bytes]
+    ) -> Any:
+        """Call a registered function with its keys and arguments."""
+        return self._enter(run, self._run_function, function, keys, argv)
+
+    def run_library(self, run: Run, chunk: Any) -> None:
+        """Run the code of a library, which registers its functions."""
+        self._enter(run, self._run_library, chunk)
+
+    def _enter(self, run: Run, entry: Any, function: Any, *lists: Sequence[bytes]) -> Any:
+        self._make_room(sum(64 + len(item) for items in lists for item in items))
+        self.current = run
+        try:
+            found = entry(function, *(self._table(items) for items in lists))
+        except self._errors as error:
+            self._recover()
+            raise ScriptError(text_of(error.args[0]).partition("\n")[0]) from None
+        finally:
+            self.current = None
+        ok, *rest = found if isinstance(found, tuple) else (found,)
+        if not ok:
+            self._recover()
+            text, source, line, counted = [*rest, None, None, None][:4]
+            where = text_of(source) if source is not None else ""
+            raise ScriptError(text_of(text), where, int(line or 0), bool(counted))
+        value = rest[0] if rest else None
+        return list(value.values()) if isinstance(value, self._tables) else value
+
+    def _recover(self) -> None:
+        """After an error: Lua may be full of garbage, or still armed to end a killed script."""
+        self._lua.gccollect()
+        self._rearm()
+
+    def _make_room(self, size: int) -> None:
+        """Raise ScriptError unless `size` bytes more may be handed to Lua."""
+        if not self._fits(size):
+            raise ScriptError(NO_MEMORY)
+
+    def _fits(self, size: int) -> bool:
+        lua = self._lua
+        if lua.get_memory_used() + size <= self._limit:
+            return True
+        lua.gccollect()
+        return bool(lua.get_memory_used() + size <= self._limit)
+
+    # -- what sandbox.lua calls -----------------------------------------------
+
+    def _call(self, *args: Any) -> Any:
+        reply = self._invoke(args)
+        if isinstance(reply, ClientError):
+            raise Failure(reply.text)
+        if type(reply) is bytes and len(reply) < 4096:
+            return reply
+        return self._value(reply)
+
+    def _pcall(self, *args: Any) -> Any:
+        reply = self._invoke(args)
+        if isinstance(reply, ClientError):
+            text = reply.text.encode("utf-8", "surrogateescape")
+            return self._table({b"err": text, b"ignore_error_stats_update": True})
+        try:
+            return self._value(reply)
+        except Failure as failure:
+            return self._table({b"err": str(failure).encode()})
+
+    def _value(self, reply: Any) -> Any:
+        if not self._fits(_weight(reply)):
+            raise Failure(NO_MEMORY)
+        run = self.current
+        value = to_lua(reply, run.protocol if run is not None else 2, self._table)
+        return None if value is NIL else value
+
+    def _invoke(self, args: tuple[Any, ...]) -> Any:
+        run = self.current
+        if run is None:
+            return ClientError("ERR redis.call/pcall can only be called inside a script invocation")
+        if not args:
+            return ClientError("ERR Please specify at least one argument for this redis lib call")
+        argv = _arguments(args)
+        if argv is None:
+            return ClientError("ERR Lua redis lib command arguments must be strings or integers")
+        if not self._fits(0):
+            return ClientError(NO_MEMORY)
+        return run.call(argv)
+
+    def _poll(self) -> bytes | None:
+        return self.current.poll() if self.current is not None else None
+
+    def _place(self) -> bytes:
+        source, line = self.current.place() if self.current is not None else ("", 0)
+        return f"{source}:{line}".encode()
+
+    def _setresp(self, count: int, version: Any = None) -> Any:
+        if count != 1:
+            return None, b"redis.setresp() requires one argument."
+        if version not in (2, 3):
+            return None, b"RESP version must be 2 or 3."
+        if self.current is not None:
+            self.current.protocol = int(version)
+        return None
+
+    def _acl_check(self, *args: Any) -> Any:
+        if not args:
+            return None, b"Please specify at least one argument for this redis lib call"
+        argv = _arguments(args)
+        if argv is None:
+            return None, b"redis.acl_check_cmd() require arguments to be strings or integers"
+        allowed = self.current.may_run(argv) if self.current is not None else None
+        if allowed is None:
+            return None, b"Invalid command passed to redis.acl_check_cmd()"
+        return allowed
+
+    def _register(self, count: int, *args: Any) -> Any:
+        given: list[Any] = list(args[:count])
+        if len(given) == 1 and isinstance(given[0], self._tables):
+            flat = list(self._fields(given[0]).values())
+            given = [dict(zip(flat[::2], flat[1::2], strict=True))]
+            for name, value in given[0].items():
+                if isinstance(value, self._tables):
+                    given[0][name] = list(value.values())
+        if self.current is None:
+            return None, b"redis.register_function can only be called on FUNCTION LOAD command"
+        refusal = self.current.register(given)
+        return None if refusal is None else (None, refusal.encode())
+
+
+def _source(name: str) -> bytes:
+    return (HERE / f"{name}.lua").read_bytes()
+
+
+def _no_attributes(value: object, name: object, setting: bool) -> None:
+    raise AttributeError("scripts see no attributes")
+
+
+def _failure(error: Any) -> bytes | None:
+    """The text of what a function of Python raised; None for anything else."""
+    if isinstance(error, Failure):
+        return str(error).encode("utf-8", "surrogateescape")
+    if isinstance(error, BaseException):
+        log.error("a script met an unexpected error", exc_info=error)
+        return b"ERR internal error"
+    return None
+
+
+def _arguments(args: tuple[Any, ...]) -> list[bytes] | None:
+    """Strings and numbers as the arguments of a command, or None."""
+    argv = []
+    for arg in args:
+        kind = type(arg)
+        if kind is bytes:
+            argv.append(arg)
+        elif kind is int and -MAX_WHOLE <= arg <= MAX_WHOLE:
+            argv.append(b"%d" % arg)
+        elif kind is int or kind is float:
+            argv.append(b"%.17g" % arg)
+        else:
+            return None
+    return argv
+
+
+def _weight(reply: Any) -> int:
+    """Bytes that a reply takes as a value of Lua, about."""
+    if isinstance(reply, (bytes, str)):
+        return 64 + len(reply)
+    if isinstance(reply, dict):
+        return 64 + sum(_weight(key) + _weight(value) for key, value in reply.items())
+    if isinstance(reply, (list, tuple, set, frozenset)):
+        return 64 + sum(map(_weight, reply))
+    return 64 + len(getattr(reply, "data", b""))
+
+
+def _log(*args: Any) -> Any:
+    if len(args) < 2:
+        return None, b"redis.log() requires two arguments or more."
+    level, *words = args
+    if not isinstance(level, (int, float)) or isinstance(level, bool):
+        return None, b"First argument must be a number (log level)."
+    if level not in (0, 1, 2, 3):
+        return None, b"Invalid debug level."
+    text = " ".join(text_of(word) for word in words if isinstance(word, (bytes, int, float)))
+    log.log(LEVELS[int(level)], "script: %s", text)
+    return None
+
+
+def _set_repl(count: int, flags: Any = None) -> Any:
+    if count != 1:
+        return None, b"redis.set_repl() requires one argument."
+    if flags not in (0, 1, 2, 3):
+        text = b"Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE."
+        return None, text
+    return None
