@@ -17,6 +17,7 @@ MOST_VOTES = 8
 SURE = 3  # votes that settle what the budget counts
 REMEMBER = 0.9999  # how much of what is known of sizes is kept at each newcomer
 VARIED = 0.5  # squared coefficient of variation of sizes from which on they vary
+LARGE = 1000  # mean size beside which the memory that an order by size takes is little
 
 
 class Capacity:
@@ -34,12 +35,16 @@ class Capacity:
         self._total = 0
         self._count = 0
         self._votes = 0  # above 0: the budget counts nodes
-        self._moments = [0.0, 0.0, 0.0]  # of newcomers: number, sum of sizes, sum of squares
+        self._moments = (0.0, 0.0, 0.0)  # of newcomers: number, sum of sizes, sum of squares
 
     def newcomer(self, size: int) -> None:
         """A node of this size became resident."""
-        for power, moment in enumerate(self._moments):
-            self._moments[power] = moment * REMEMBER + size**power
+        number, total, squares = self._moments
+        self._moments = (
+            number * REMEMBER + 1.0,
+            total * REMEMBER + size,
+            squares * REMEMBER + size * size,
+        )
 
     def content(self, total: int, count: int) -> None:
         """The store holds this much and is within its budget."""
@@ -71,6 +76,7 @@ class Capacity:
 
     @property
     def sized(self) -> bool:
-        """Whether the budget counts bytes and sizes vary."""
+        """Whether the budget counts bytes, and sizes vary enough to order by them."""
         number, total, squares = self._moments
-        return self._votes < 0 and number * squares > (1.0 + VARIED) * total * total
+        varied = number * squares > (1.0 + VARIED) * total * total
+        return self.settled and self._votes < 0 and varied and total > LARGE * number

@@ -35,25 +35,21 @@ CANDIDATES = (
     Candidate("wtinylfu-30", "wtinylfu", {"window": 0.3, "climb": False}),
     Candidate("s3fifo-10", "s3fifo", {"small": 0.1}),
     Candidate("s3fifo-40", "s3fifo", {"small": 0.4}),
-    Candidate("gdsf", "gdsf", {}),
 )
+BY_SIZE = Candidate("gdsf", "gdsf", {})  # leads from the start where sizes vary, else is left out
 # Prices of a change, in misses for each key a ghost cache holds: in a small cache, of a
 # setting in a large one, of the policy in a large one.
 FOLLOW, TUNE, MOVE = 0.4, 0.2, 0.4
 LEAST_SAVED = 10  # misses below which nothing happens, however small the cache
 ERRORS = 3.0  # standard errors of chance that what was saved must exceed
 LARGE = "s3fifo-10"  # leads a large cache at first: robust, and its hits cost least
-SIZED = "gdsf"  # leads only where sizes vary, and there from the start
 
 
-def challenger(
-    panel: Panel, candidates: Sequence[Candidate], *, keys: float, small: bool, sized: bool
-) -> int:
+def challenger(panel: Panel, candidates: Sequence[Candidate], *, keys: float, small: bool) -> int:
     """The index of the candidate that should lead: the leader, or the one that saves most.
 
     keys   that a ghost cache holds
     small  whether the cache follows its leading ghost
-    sized  whether the budget counts bytes and sizes vary
     """
     leader = panel.leader
     policy = candidates[leader].policy
@@ -63,6 +59,6 @@ def challenger(
             continue
         candidate = candidates[other]
         price = FOLLOW if small else TUNE if candidate.policy == policy else MOVE
-        if saved > price * keys and (sized or candidate.policy != SIZED):
+        if saved > price * keys:
             best, most = other, saved
     return best

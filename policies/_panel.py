@@ -110,7 +110,9 @@ class Panel:
         else:
             record.cost = cost
             if record.size != size:
+                record.holders += 1  # it must not go when ghost caches that hold it are full now
                 self.resize(record, size)
+                record.holders -= 1
         return record
 
     def thin(self) -> None:
@@ -125,6 +127,21 @@ class Panel:
             record = self._leaving.pop()
             if self.records.pop(record.key, None) is record:
                 self.forget(record)
+
+    def add(self, policy: Policy) -> None:
+        """One more policy, whose ghost cache begins with what is resident."""
+        self.policies.append(policy)
+        self.scales.append(1.0)
+        self.misses.append(self.misses[self.leader])
+        self.saved.append(0)
+        self.split.append(0)
+        self._limits.append(self._limits[self.leader])
+        for record in self.records.values():
+            shadow = Shadow(record)
+            record.shadows.append(shadow)
+            if record.live is not None:
+                policy.insert(shadow)
+                record.holders += 1
 
     # -- accesses -----------------------------------------------------------
 
@@ -186,6 +203,12 @@ class Panel:
         self.leader = index
         self.saved = [0] * len(self.saved)
         self.split = [0] * len(self.split)
+
+    def unwatch(self) -> None:
+        """Nobody follows the leader's ghost cache any longer."""
+        self.watched = False
+        while self.next_left() is not None:
+            pass
 
     def trim(self) -> None:
         """Bring every ghost cache nearer to its limit, the watched one to it."""

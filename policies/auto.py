@@ -20,22 +20,20 @@ its first use, as a missed key does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 from antecache.policies._capacity import Capacity
-from antecache.policies._contest import CANDIDATES, LARGE, SIZED, Candidate, challenger
+from antecache.policies._contest import BY_SIZE, CANDIDATES, LARGE, Candidate, challenger
 from antecache.policies._follow import Follower
 from antecache.policies._move import Mover
-from antecache.policies._panel import Panel, Record
+from antecache.policies._sample import CURVE, Sample
 from antecache.policies.base import Node, Policy
 from antecache.policies.registry import find
 
-SAMPLE = 1500  # keys in the sample of a large cache, to twice as many
-CURVE_SAMPLE = 400  # and in that of the curve
-CURVE = (0.5, 1.0, 2.0, 4.0)
 CURVE_POLICY = "s3fifo"
-BLOCK = 128  # hits on sampled keys that wait for a miss at most
+CHECK = 64  # insertions between two looks at whether the sample still fits the store
 
 
 class Auto(Policy):
@@ -43,6 +41,7 @@ class Auto(Policy):
 
     half_life  sampled accesses, per key of a ghost cache, after which what `standings` and
                `curve` tell of them weighs half
+    memory     bytes that nodes and ghost caches may take together; whoever knows sets it
     """
 
     name: ClassVar[str] = "auto"
@@ -58,106 +57,92 @@ class Auto(Policy):
         super().__init__(seed=seed)
         self.half_life = half_life
         self.candidates = candidates
+        self.memory = sys.maxsize
         self.switches = 0
         self.leader = 0  # index of the candidate in use
         self._capacity = Capacity()
-        self._opened = False  # whether the first leader was chosen by what the budget counts
+        self._by_size = False  # whether an order by size is among the candidates
+        self._sounding = True  # whether the last insertion was one that tells of the capacity
+        self._until_check = CHECK
         self._decay_at = 0.0
         self._last_victim = b""
-        self._start(0)
+        self._watch(0)
+        self._body: Follower | Mover = Follower(self._sample.panel, self._capacity)
+        self._touch: Callable[[Node], None] = self._body.touch
 
     def _make(self, index: int) -> Policy:
         candidate = self.candidates[index]
         return find(candidate.policy)(seed=self.seed, **candidate.settings)
 
-    def _start(self, mask: int) -> None:
-        """Empty structures, with one key of `mask` + 1 in the sample."""
-        count = len(self.candidates)
-        self._panel = Panel([self._make(index) for index in range(count)], [1.0] * count, mask)
-        self._panel.lead(self.leader)
-        self._curve = Panel([find(CURVE_POLICY)(seed=self.seed) for _ in CURVE], CURVE, mask)
-        self._record_of = self._panel.records.get
-        self._pending: list[Record] = []
-        self._body: Follower | Mover
-        if mask:
-            self._body = Mover(self._make(self.leader))
-        else:
-            self._body = Follower(self._panel, self._capacity)
-        self._touch = self._body.touch
+    def _watch(self, mask: int) -> None:
+        """Begin with empty ghost caches, and one key of `mask` + 1 in the sample."""
+        policies = [self._make(index) for index in range(len(self.candidates))]
+        curve = [find(CURVE_POLICY)(seed=self.seed) for _ in CURVE]
+        self._sample = Sample(policies, curve, mask)
+        self._sample.panel.lead(self.leader)
+        self._record_of = self._sample.find
 
     # -- the contract -------------------------------------------------------
 
     def hit(self, node: Node) -> None:
         record = self._record_of(node.key)
         if record is not None:
-            self._pending.append(record)
-            if len(self._pending) >= BLOCK:
-                self._replay()
+            self._sample.note(record)
         self._touch(node)
 
     def insert(self, node: Node) -> None:
-        if self._pending:
-            self._replay()
-        self._capacity.content(self.total, self.count)
-        self.count += 1
-        self.total += node.size
+        sample = self._sample
+        if sample.pending:
+            sample.replay()
         # a victim that the store had pinned is put back: nobody asked for it
         asked = node.key is not self._last_victim
-        record = self._admit(node)
+        record = None
+        self._sounding = sample.asleep or sample.covers(node.key)
+        if self._sounding:
+            self._capacity.content(self.total, self.count)
+            self._capacity.newcomer(node.size)
+            record = sample.admit(node)
+        self.count += 1
+        self.total += node.size
         self._body.insert(node, asked=asked)
         if record is not None and asked:
-            self._capacity.newcomer(node.size)
-            self._panel.limit(self._capacity)
-            self._curve.limit(self._capacity)
-            self._observe(record)
+            sample.missed(record, self._capacity)
             self._judge()
-        self._fit_sample()
+        self._until_check -= 1
+        if self._until_check <= 0:
+            self._check_sample()
         self._touch = self._body.touch
 
     def evict(self) -> Node | None:
         if not self.count:
             return None
-        if self._pending:
-            self._replay()
-        self._capacity.exceeded(self.total, self.count)
-        if self._capacity.settled and not self._opened:
-            self._open()
+        if self._sample.pending:
+            self._sample.replay()
+        if self._sounding:
+            self._capacity.exceeded(self.total, self.count)
+            if not self._by_size and self._capacity.sized:
+                self._order_by_size()
         victim = self._body.evict()
         self._last_victim = victim.key
-        self._gone(victim)
+        self.count -= 1
+        self.total -= victim.size
+        self._sample.gone(victim)
         return victim
 
     def remove(self, node: Node) -> None:
-        if self._pending:
-            self._replay()
+        if self._sample.pending:
+            self._sample.replay()
         self._body.remove(node)
-        record = self._gone(node)
-        if record is not None:
-            self._panel.forget(record)
-            twin = self._curve.records.get(node.key)
-            if twin is not None:
-                self._curve.forget(twin)
-
-    def _gone(self, node: Node) -> Record | None:
-        """Books after `node` left; its record if the key has no other node."""
         self.count -= 1
         self.total -= node.size
-        record = self._record_of(node.key)
-        if record is None:
-            return None
-        last = record.live is node
-        if last:
-            record.live = None
-        self._panel.let_go(record)
-        return record if last else None
+        record = self._sample.gone(node)
+        if record is not None:
+            self._sample.forget(record)
 
     def resize(self, node: Node, size: int) -> None:
         self.total += size - node.size
         self._body.resize(node, size)
-        for panel in (self._panel, self._curve):
-            record = panel.records.get(node.key)
-            if record is not None:
-                panel.resize(record, size)
+        self._sample.resize(node, size)
 
     def nodes(self) -> Iterator[Node]:
         return self._body.nodes()
@@ -167,119 +152,83 @@ class Auto(Policy):
 
     @property
     def metadata_bytes(self) -> int:
-        return self._panel.nbytes + self._curve.nbytes + self._body.nbytes
+        return self._sample.nbytes + self._body.nbytes
 
     def check(self) -> None:
         super().check()
-        self._panel.check()
-        self._curve.check()
+        self._sample.check()
         self._body.check()
         assert self._body.count == self.count, "nodes are lost"
-        for record in self._panel.records.values():
-            assert record.live is None or record.live.where > 0, "a record of a node that left"
 
     # -- the sample ---------------------------------------------------------
 
-    def _admit(self, node: Node) -> Record | None:
-        """The record of a node that became resident; None outside the sample."""
-        if not self._panel.covers(node.key):
-            return None
-        record = self._panel.record(node.key, node.size, node.cost)
-        record.holders += 1
-        record.live = node
-        return record
-
-    def _observe(self, record: Record) -> None:
-        """Tell the ghost caches of an access."""
-        self._panel.access(record)
-        if self._curve.covers(record.key):
-            self._curve.access(self._curve.record(record.key, record.size, record.cost))
-
-    def _replay(self) -> None:
-        """Give the ghost caches the hits that were noted."""
-        pending, self._pending = self._pending, []
-        for record in pending:
-            if self._record_of(record.key) is record:  # else it left a thinned sample meanwhile
-                self._observe(record)
-
-    def _fit_sample(self) -> None:
-        """Keep the samples between their least and twice that."""
-        rate = self._panel.mask + 1
-        if self.count >= 2 * SAMPLE * rate:
-            self._panel.thin()
-            if isinstance(self._body, Follower):
+    def _check_sample(self) -> None:
+        """Keep the sample as large as it should be."""
+        self._until_check = CHECK
+        before, mask = self._sample.panel.mask, self._sample.better_mask(self.count, self.memory)
+        if mask != before:
+            if mask and isinstance(self._body, Follower):
                 self._outgrow()
-        elif rate > 1 and 4 * self.count < SAMPLE * rate:
-            mask = 0
-            while self.count >= SAMPLE * (mask + 1):
-                mask = 2 * mask + 1
-            self._restart(mask)
-        if self.count >= 2 * CURVE_SAMPLE * (self._curve.mask + 1):
-            self._curve.thin()
+            if mask == 2 * before + 1:
+                self._sample.panel.thin()
+            else:
+                self._resample(mask)
+        self._sample.fit_curve(self.count)
+        self._touch = self._body.touch
 
     def _outgrow(self) -> None:
         """A small cache becomes a large one, with a leader for large ones if none has won yet."""
         nodes = [(node, self.uses(node)) for node in self.nodes()]
         labels = [candidate.label for candidate in self.candidates]
-        if not self._capacity.full and LARGE in labels:
+        if not self.switches and LARGE in labels:
             self.leader = labels.index(LARGE)
         mover = Mover(self._make(self.leader))
         for node, uses in nodes:
             self._body.remove(node)
             mover.adopt(node, uses)
         self._body = mover
-        self._panel.lead(self.leader)
-        self._panel.watched = False
-        while self._panel.next_left() is not None:
-            pass
+        self._sample.panel.unwatch()
+        self._sample.panel.lead(self.leader)
 
-    def _restart(self, mask: int) -> None:
-        """A large cache lost most of its nodes: sample more of what is left."""
-        nodes = [(node, self.uses(node)) for node in self.nodes()]
-        former = self._panel
-        for node, _ in nodes:
-            self._body.remove(node)
-        self._start(mask)
-        for node, uses in nodes:
-            record = self._admit(node)
-            if isinstance(self._body, Mover):
-                self._body.adopt(node, uses)
-            else:
+    def _resample(self, mask: int) -> None:
+        """Begin anew with another share of the keys; what is resident is known at once."""
+        former = self._sample
+        nodes = list(self.nodes())
+        self._watch(mask)
+        self._sample.limit(self._capacity)
+        if not mask:
+            for node in nodes:
+                self._body.remove(node)
+            self._body = Follower(self._sample.panel, self._capacity)
+        for node in nodes:
+            record = self._sample.admit(node)
+            if not mask:
                 self._body.insert(node, asked=True)
             if record is not None:
-                self._observe(record)
-        # what was learned stays; filling the ghost caches taught nothing
-        self._panel.accesses, self._panel.misses = former.accesses, former.misses
-        self._panel.lead(self.leader)
+                self._sample.access(record)
+        if not former.asleep:
+            self._sample.inherit(former)
 
     # -- the leader ---------------------------------------------------------
 
-    def _open(self) -> None:
-        """It has turned out what the budget counts: if bytes, and sizes vary, start by size."""
-        self._opened = True
-        if self._capacity.sized:
-            for index, candidate in enumerate(self.candidates):
-                if candidate.policy == SIZED and index != self.leader:
-                    self._lead(index)
+    def _order_by_size(self) -> None:
+        """It has turned out that the budget counts bytes and that sizes vary."""
+        self._by_size = True
+        self.candidates = (*self.candidates, BY_SIZE)
+        self._sample.panel.add(self._make(-1))
+        self._lead(len(self.candidates) - 1)
 
     def _judge(self) -> None:
         """Let another candidate lead if it would have saved what the change costs."""
-        panel = self._panel
-        keys = self.count / (panel.mask + 1)
+        panel = self._sample.panel
+        keys = self.count / self._sample.rate
         if panel.accesses >= self._decay_at:
             # once for each access per key of a ghost cache
-            factor = 0.5 ** (1.0 / self.half_life)
-            panel.decay(factor)
-            self._curve.decay(factor)
+            self._sample.decay(0.5 ** (1.0 / self.half_life))
             self._decay_at = panel.accesses + max(32.0, keys)
-        if self._capacity.full:
-            best = challenger(
-                panel,
-                self.candidates,
-                keys=keys,
-                small=isinstance(self._body, Follower),
-                sized=self._capacity.sized,
-            )
+        if self._capacity.full and not self._sample.asleep:
+            small = isinstance(self._body, Follower)
+            best = challenger(panel, self.candidates, keys=keys, small=small)
             if best != self.leader:
                 self._lead(best)
 
@@ -294,7 +243,7 @@ class Auto(Policy):
             self._body.change(self._make(index))
         self._touch = self._body.touch
         self.leader = index
-        self._panel.lead(index)
+        self._sample.panel.lead(index)
 
     # -- what others may ask ------------------------------------------------
 
@@ -306,12 +255,17 @@ class Auto(Policy):
     @property
     def window(self) -> float:
         """How many recent accesses, sampled or not, `standings()` speaks of."""
-        return self._panel.accesses * (self._panel.mask + 1)
+        return 0.0 if self._sample.asleep else self._sample.panel.accesses * self._sample.rate
+
+    @property
+    def asleep(self) -> bool:
+        """Whether there are no ghost caches, because the budget is too small for them."""
+        return self._sample.asleep
 
     def standings(self) -> dict[str, float]:
         """Estimated miss ratio of each candidate over the recent accesses to sampled keys."""
         return {
-            candidate.label: self._panel.ratio(index)
+            candidate.label: self._sample.panel.ratio(index)
             for index, candidate in enumerate(self.candidates)
         }
 
@@ -321,13 +275,13 @@ class Auto(Policy):
         The shape is S3-FIFO's on a part of the sample, scaled to the miss ratio of
         the policy in use.
         """
-        present = self._panel.ratio(self.leader)
-        reference = self._curve.ratio(CURVE.index(1.0))
+        present = self._sample.panel.ratio(self.leader)
+        reference = self._sample.curve.ratio(CURVE.index(1.0))
         scale = present / reference if reference else 0.0
         points: list[tuple[float, float]] = []
         least = 1.0
         for index, share in enumerate(CURVE):
             # a sample of few keys can make more memory look worse; it is not
-            least = min(least, scale * self._curve.ratio(index))
+            least = min(least, scale * self._sample.curve.ratio(index))
             points.append((share, least))
         return points

@@ -56,7 +56,7 @@ from antecache.server.store import Store
 from antecache.server.timings import EXACT_NS, Timings
 from antecache.server.tracking import Tracking
 from antecache.server.watch import Watches
-from antecache.server.whatif import Lately
+from antecache.server.whatif import Ghostly, Lately
 
 log = logging.getLogger(__name__)
 
@@ -525,6 +525,9 @@ class Server:
         limit = self.config.maxmemory
         self.store.room = limit - fixed if limit else sys.maxsize
         self.store.limit = self.config.maxkeys or sys.maxsize
+        policy = self.store.policy
+        if isinstance(policy, Ghostly):
+            policy.memory = self.store.room + policy.metadata_bytes if limit else sys.maxsize
 
 
 def _nothing(_: bytes) -> None:

@@ -39,6 +39,7 @@ from antecache.server.prefetch import Planned, Prefetcher
 from antecache.server.replay_setup import Result, Setup, Tables
 from antecache.server.store import Entry, Evidence, Store
 from antecache.server.traces import ENTRY_BYTES
+from antecache.server.whatif import Ghostly
 
 LEARN = 256  # items of the access log that are handed to the trainer at once
 BOOKS = 0.02  # of the predictor's memory, for the ledger's books of rules, in the unit `total`
@@ -73,6 +74,7 @@ class Replay:
         self._ghost_bytes = 0
         # a policy that does not say what its ghosts take has none
         self._has_ghosts = type(self.store.policy).metadata_bytes is not Policy.metadata_bytes
+        self._ghostly = self.store.policy if isinstance(self.store.policy, Ghostly) else None
         self.store.owner = self._tables.owner
         self.store.limit = setup.capacity if setup.unit == "keys" else self.store.limit
         self.store.room = setup.capacity if setup.unit != "keys" else self.store.room
@@ -237,6 +239,8 @@ class Replay:
             self._used_first = False
             self._ghost_bytes = store.policy.metadata_bytes
             store.room = max(self.setup.capacity - self.metadata_bytes, 0)
+            if self._ghostly is not None:
+                self._ghostly.memory = store.room + self._ghost_bytes
             if not store.over() or not store.enforce():
                 return
 

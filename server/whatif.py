@@ -26,6 +26,7 @@ ENOUGH = 1000  # reads the ghosts must have seen before their figures mean anyth
 NO_GHOSTS = (
     "the policy '{}' keeps no ghost caches to ask; CONFIG SET maxmemory-policy auto starts them"
 )
+TOO_LITTLE = "maxmemory leaves too little for ghost caches beside the values"
 TOO_FEW = "only {:,.0f} reads seen so far: wait for some thousands"
 
 
@@ -34,6 +35,11 @@ class Ghostly(Protocol):
     """A policy that runs ghost caches beside itself: `auto`."""
 
     switches: int
+    memory: int  # bytes that entries and ghost caches may take together
+
+    @property
+    def asleep(self) -> bool:
+        """Whether it runs none, because that memory is too little for them."""
 
     @property
     def leading(self) -> str:
@@ -109,6 +115,9 @@ def outlook(server: ServerView) -> Outlook:
     if not isinstance(policy, Ghostly):
         note = NO_GHOSTS.format(policy.name)
         return Outlook(policy.name, note, "", 0, 0.0, measured, None, [], {})
+    if policy.asleep:
+        switches = policy.switches
+        return Outlook(policy.name, TOO_LITTLE, "", switches, 0.0, measured, None, [], {})
     memory = policy.curve()
     return Outlook(
         policy.name,

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from antecache.policies import auto
+from antecache.policies import _sample, auto
 from antecache.policies._capacity import Capacity
-from antecache.policies._contest import CANDIDATES
+from antecache.policies._contest import BY_SIZE, CANDIDATES
 from antecache.policies._move import Mover
 from antecache.policies.auto import Auto
 from antecache.policies.base import Node, Policy
@@ -85,7 +85,7 @@ def test_near_the_best_candidate_on_either_kind_of_load(
     sample: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a loop and on a drifting set different candidates are right."""
-    monkeypatch.setattr(auto, "SAMPLE", sample)
+    monkeypatch.setattr(_sample, "SAMPLE", sample)
     capacity = 250
     for keys in (loop(8000, int(1.3 * capacity)), recency(8000, 3)):
         candidates = [
@@ -122,12 +122,12 @@ def test_a_small_cache_holds_what_the_leading_ghost_holds() -> None:
 
 
 def test_a_large_cache_moves_without_losing_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auto, "SAMPLE", 60)
-    policy = Auto()
+    monkeypatch.setattr(_sample, "SAMPLE", 60)
+    policy = Auto(candidates=(*CANDIDATES, BY_SIZE))
     cache = Cache(policy, keys=1000)
     for key in zipf(9000, 4000, 2):
         cache.ask(key)
-    assert policy._panel.mask == 15 and policy.count == 1000
+    assert policy._sample.panel.mask == 15 and policy.count == 1000
     assert isinstance(policy._body, Mover)
     for index in (3, 5, 4, 0, 2, 3):
         before = set(cache.held)
@@ -147,7 +147,7 @@ def test_a_large_cache_moves_without_losing_an_entry(monkeypatch: pytest.MonkeyP
 
 def test_uses_move_along(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was used often under the old policy outlives a scan under the new one."""
-    monkeypatch.setattr(auto, "SAMPLE", 20)
+    monkeypatch.setattr(_sample, "SAMPLE", 20)
     for start in (0, 3):
         policy = Auto(candidates=(*CANDIDATES[start:], *CANDIDATES[:start]))
         cache = Cache(policy, keys=400)
@@ -178,8 +178,8 @@ def test_uses_move_along(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_any_history_keeps_the_books(steps: list[tuple[str, int]], sample: int) -> None:
     """Growing, thinning, moving and shrinking samples, with deletions and two databases."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(auto, "SAMPLE", sample)
-        patch.setattr(auto, "CURVE_SAMPLE", sample // 2)
+        patch.setattr(_sample, "SAMPLE", sample)
+        patch.setattr(_sample, "CURVE_LEAST", sample // 2)
         policy = Auto()
         cache = Cache(policy, keys=70)
         other: dict[bytes, Node] = {}  # the same keys in another database
@@ -220,29 +220,64 @@ def test_any_history_keeps_the_books(steps: list[tuple[str, int]], sample: int) 
 
 
 def test_the_sample_is_bounded_and_charged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auto, "SAMPLE", 100)
-    monkeypatch.setattr(auto, "CURVE_SAMPLE", 25)
+    monkeypatch.setattr(_sample, "SAMPLE", 100)
+    monkeypatch.setattr(_sample, "CURVE_LEAST", 25)
     policy = Auto()
     cache = Cache(policy, keys=20_000)
     for number in range(60_000):
         cache.ask(b"%d" % number)
     cache.check()
-    assert min(ghost.count for ghost in policy._panel.policies) >= 50
-    assert max(ghost.count for ghost in policy._panel.policies) <= 200
-    assert len(policy._panel.records) < 600
-    ghosts = policy._panel.nbytes + policy._curve.nbytes
+    assert min(ghost.count for ghost in policy._sample.panel.policies) >= 50
+    assert max(ghost.count for ghost in policy._sample.panel.policies) <= 200
+    assert len(policy._sample.panel.records) < 600
+    ghosts = policy._sample.panel.nbytes + policy._sample.curve.nbytes
     assert 100_000 < ghosts < 1_500_000
     assert policy.metadata_bytes >= ghosts
 
 
+def test_ghosts_take_no_more_than_their_share_of_the_memory() -> None:
+    keys = zipf(30_000, 20_000, 5)
+    for memory in (20_000_000, 4_000_000):
+        policy = Auto()
+        policy.memory = memory
+        cache = Cache(policy, size=memory)
+        for key in keys:
+            cache.ask(key, 1000)
+            # the store's room is what the ghost caches leave
+            cache.size = memory - policy.metadata_bytes
+            cache.fit()
+        cache.check()
+        assert policy.metadata_bytes - policy._body.nbytes <= memory / 32
+        assert policy.asleep == (memory < 10_000_000)
+        plain = Cache(find("s3fifo")(), size=memory)
+        for key in keys:
+            plain.ask(key, 1000)
+        assert cache.misses <= 1.02 * plain.misses
+
+
+def test_ghosts_wake_up_when_memory_is_given() -> None:
+    policy = Auto()
+    policy.memory = 1_000_000
+    cache = Cache(policy, size=policy.memory)
+    for key in zipf(5000, 5000, 6):
+        cache.ask(key, 1000)
+    assert policy.asleep and policy.window == 0.0 and policy.metadata_bytes < 60_000
+    cache.check()
+    policy.memory = cache.size = 100_000_000
+    for key in zipf(5000, 5000, 7):
+        cache.ask(key, 1000)
+    assert not policy.asleep and policy.window > 1000
+    cache.check()
+
+
 def test_sampled_ghosts_tell_the_truth(monkeypatch: pytest.MonkeyPatch) -> None:
     """Estimates from one key of 16 against what the candidates really miss."""
-    monkeypatch.setattr(auto, "SAMPLE", 120)
+    monkeypatch.setattr(_sample, "SAMPLE", 120)
     rng = random.Random(2)
     keys = [b"u%d" % int(rng.triangular(0, 8000, 0)) for _ in range(30_000)]
     policy = Auto(half_life=1e9)
     misses(policy, keys, 2500)
-    assert policy._panel.mask == 15
+    assert policy._sample.panel.mask == 15
     standings = policy.standings()
     for candidate in CANDIDATES[:4]:
         real = misses(find(candidate.policy)(**candidate.settings), keys, 2500) / len(keys)
@@ -287,13 +322,13 @@ def test_what_is_put_back_is_not_asked_for() -> None:
     for key in zipf(2000, 500, 1):
         cache.ask(key)
     policy.evict()  # tells the ghosts of all hits
-    accesses = policy._panel.accesses
+    accesses = policy._sample.panel.accesses
     for _ in range(40):
         victim = policy.evict()
         assert victim is not None
         policy.insert(victim)
         assert policy.count == 49
-    assert policy._panel.accesses == accesses
+    assert policy._sample.panel.accesses == accesses
     policy.check()
 
 
@@ -306,21 +341,23 @@ def test_what_the_leader_lets_fall_is_noted_once() -> None:
     for _ in range(200):
         for key in list(cache.held):
             policy.hit(cache.held[key])
-    assert len(policy._panel.left) <= len(policy._panel.records)
+    assert len(policy._sample.panel.left) <= len(policy._sample.panel.records)
     cache.check()
 
 
 def test_a_flushed_cache_starts_small_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auto, "SAMPLE", 50)
+    monkeypatch.setattr(_sample, "SAMPLE", 50)
+    monkeypatch.setattr(auto, "CHECK", 4)
     policy = Auto()
     cache = Cache(policy, keys=2000)
     for number in range(2500):
         cache.ask(b"%d" % number)
-    assert policy._panel.mask > 0
+    assert policy._sample.panel.mask > 0
     for key in list(cache.held)[:-40]:
         cache.delete(key)
-    cache.ask(b"new")
-    assert policy._panel.mask == 0
+    for number in range(4):
+        cache.ask(b"new%d" % number)
+    assert policy._sample.panel.mask == 0
     cache.check()
     for number in range(300):
         cache.ask(b"again%d" % number)

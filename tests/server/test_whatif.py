@@ -139,6 +139,20 @@ async def test_another_policy_keeps_no_ghosts_and_says_so(serve: Any, connect: A
     assert (await whatif(client))["ghost-caches"] == "on"
 
 
+async def test_a_small_memory_keeps_no_ghosts_and_says_so(serve: Any, connect: Any) -> None:
+    server = await serve(backing=BACKING)
+    client = await connect(server)
+    used = int((await client.ask("INFO", "memory")).split(b"used_memory:")[1].split(b"\r\n")[0])
+    assert await client.ask("CONFIG", "SET", "maxmemory", used + 100_000) in (b"OK", "OK")
+    waited = await drive(server, client)
+    assert server.store.evicted > 0
+    seen = await whatif(client)
+    assert (seen["policy"], seen["ghost-caches"]) == ("auto", "off")
+    assert "too little for ghost caches" in seen["note"]
+    assert 0 < float(seen["miss-ratio"]) <= waited
+    assert server.store.policy.metadata_bytes < 50_000
+
+
 async def test_few_reads_are_no_evidence(serve: Any, connect: Any) -> None:
     server = await serve(backing=BACKING, maxkeys=HELD)
     client = await connect(server)
@@ -171,6 +185,6 @@ def test_between_two_points_lies_what_is_between(
 ) -> None:
     smaller, larger = sorted((one, other))
     assert at(curve, smaller) >= at(curve, larger) - 1e-9
-    assert curve[-1][1] <= at(curve, one) <= curve[0][1]
+    assert curve[-1][1] - 1e-9 <= at(curve, one) <= curve[0][1] + 1e-9
     for share, ratio in curve:
         assert at(curve, share) == pytest.approx(ratio)
