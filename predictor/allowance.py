@@ -18,11 +18,11 @@ _FIRST: Final = 0.006
 _LEAST: Final = 1500
 #: part of what it saves that its memory may cost
 _PART: Final = 1 / 8
-#: calls of `decide` for which it is tried, and after which it is tried again, at first
-_TRIAL: Final = 20
-_REST: Final = 40
-_LONGEST_REST: Final = 2000
-_DECAY: Final = 0.95
+#: how long it is tried, and how long it rests before it is tried again, at first and at most;
+#: 1 is as long as it takes to fade to a third
+_TRIAL: Final = 1.0
+_REST: Final = 2.0
+_LONGEST_REST: Final = 100.0
 #: sizes change by this factor at least
 _STEP: Final = 2
 
@@ -35,28 +35,31 @@ class Allowance:
     def __init__(self) -> None:
         self._saved = 0.0
         self._given = 0
-        self._tried = 0
+        self._tried = 0.0
         self._rest = _REST
-        self._resting = 0
+        self._resting = 0.0
 
     def credit(self) -> None:
         """The family saved a wait."""
         self._saved += 1
 
-    def decide(self, price: float, events: float, whole: int, *, met: bool, closed: bool) -> int:
+    def decide(
+        self, price: float, events: float, whole: int, fade: float, *, met: bool, closed: bool
+    ) -> int:
         """Bytes it may take of a cache of `whole` bytes.
 
         price   waits an event that a byte costs
         events  over which savings were counted, decayed as they are
+        fade    what the past counts from now on
         met     whether there is evidence of its kind at all
         """
         saved = self._saved / max(events, 1.0)
-        self._saved *= _DECAY
+        self._saved *= fade
         if closed:
             self._given = 0
             return 0
-        if self._resting:
-            self._resting -= 1
+        if self._resting > 0:
+            self._resting -= 1 - fade
             self._given = 0
             return 0
         first = int(_FIRST * whole)
@@ -67,16 +70,16 @@ class Allowance:
             self._given = first
             return first
         if worth < first:
-            self._tried += 1
+            self._tried += 1 - fade
             if self._tried >= _TRIAL:
-                self._tried = 0
+                self._tried = 0.0
                 self._resting = self._rest
                 self._rest = min(2 * self._rest, _LONGEST_REST)
                 self._given = 0
                 return 0
             worth = first
         else:
-            self._tried = 0
+            self._tried = 0.0
             self._rest = _REST
         if worth >= _STEP * self._given or worth * 2 * _STEP <= self._given:
             self._given = worth

@@ -65,15 +65,21 @@ class Predictor(ABC):
     def resize(self, budget_bytes: int) -> None:
         """The memory share changed; keep the newest history that fits."""
 
-    def settle(self, price: float, *, closed: bool = False) -> None:  # noqa: B027
+    def settle(self, price: float, fade: float, *, closed: bool = False) -> None:  # noqa: B027
         """Decide how much of the budget is worth occupying; called every few hundred events.
 
         price   waits an event that each byte costs which is taken from the values
+        fade    what the past before this call counts from now on, a little less than 1
         closed  prediction did harm: occupy as little as possible, and propose nothing
         """
 
     def credit(self, bucket: int) -> None:  # noqa: B027
         """A prefetch that was scored by this bucket saved a wait."""
+
+    @property
+    def promise(self) -> float:
+        """How many times its price what it would occupy is expected to be worth; 0: unknown."""
+        return 0.0
 
     @property
     def idle(self) -> bool:

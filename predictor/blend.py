@@ -44,7 +44,6 @@ _TEMPLATES_PART: Final = 0.06
 _SCOUTS_PART: Final = 0.008
 #: bytes beyond which tables gain nothing
 _STRIDES_MOST: Final = 1 << 20
-_DECAY: Final = 0.95  # a call of `settle`
 #: saved waits for each prediction that the scouts expected, before any was seen: 3.2 in 8
 _PRIOR_SAVED: Final = 3.2
 _PRIOR_EXPECTED: Final = 8.0
@@ -52,10 +51,15 @@ _PRIOR_EXPECTED: Final = 8.0
 _FREE: Final = 0.004
 #: and part of what it saves that it may cost without regard to the scouts
 _PAID: Final = 1 / 8
+#: and part of the budget that it may take while memory is still free
+_BEFORE: Final = 0.04
+#: waits an event that listening may cost while the gate is closed
+_LISTEN: Final = 0.0007
 _LEAST_LOG: Final = 128
 #: errors by which a log must pay to be begun, and to be kept
 _SURE_NEW: Final = 1.0
 _SURE: Final = 0.5
+_CONVINCED: Final = 2.0
 #: the log's worth must be this many times its price
 _MARGIN: Final = 1.3
 #: a change of its length must be worth so much of the memory that is moved
@@ -89,6 +93,8 @@ class Blend(Predictor):
         self._target = 0  # slots of the log that `settle` decided
         self._saved = 0.0  # waits that the log saved, and what the scouts expected, decayed
         self._expected = 0.0
+        self._promise = 0.0
+        self._closed = False
         self._strides_room = Allowance()
         self._templates_room = Allowance()
         self._text = 0.0  # bytes a slot of keys that no template packs, on average
@@ -138,7 +144,7 @@ class Blend(Predictor):
 
     # ------------------------------------------------------------------ memory
 
-    def settle(self, price: float, *, closed: bool = False) -> None:
+    def settle(self, price: float, fade: float, *, closed: bool = False) -> None:
         """Give each family what it is worth. See `Predictor`."""
         if not self._managed:
             self._managed = True
@@ -146,10 +152,10 @@ class Blend(Predictor):
         whole = 2 * self.budget_bytes  # the cache, of which the budget is half at most
         events = max(self.scouts.events, 1.0)
         strides = self._strides_room.decide(
-            price, events, whole, met=self.strides.met, closed=closed
+            price, events, whole, fade, met=self.strides.met, closed=closed
         )
         templates = self._templates_room.decide(
-            price, events, whole, met=self.misslog.slots > 0, closed=closed
+            price, events, whole, fade, met=self.misslog.slots > 0, closed=closed
         )
         strides = min(strides, int(self.budget_bytes * _STRIDES_PART), _STRIDES_MOST)
         templates = min(templates, int(self.budget_bytes * _TEMPLATES_PART))
@@ -159,15 +165,17 @@ class Blend(Predictor):
             self.templates.resize(templates)
         self._tables = self.templates.nbytes + self.strides.nbytes
         left = self.budget_bytes - self.scouts.nbytes - strides - templates
-        if closed:
-            self._target = 0
-            self.misslog.resize(0)
-            self._share_codec()
+        length = self._best_length(price, left)
+        self._closed = closed
+        if closed:  # it goes on listening, as far as that costs nothing to speak of
+            length = self._slots_at(_LISTEN, price, left)
+            if length < self._target or not self._target:
+                self._set_log(length, left)
         else:
-            self._settle_log(self._best_length(price, left), left)
-        self._saved *= _DECAY
-        self._expected *= _DECAY
-        self.scouts.decay(_DECAY)
+            self._settle_log(length, left)
+        self._saved *= fade
+        self._expected *= fade
+        self.scouts.decay(fade)
 
     def _begin(self) -> None:
         """From now on `settle` decides: begin with the scouts alone."""
@@ -186,12 +194,16 @@ class Blend(Predictor):
         sure = _SURE if self._target else _SURE_NEW
         free = self._free_length(price, left)
         best, length = 0.0, free
+        self._promise = 0.0
         held = 0.0  # the net worth of the present length
         for slots, gain, error in scouts.worth():
             needed = self._bytes_for(slots)
             if needed > left:
                 break
             net = rate * (gain - sure * error) - _MARGIN * price * needed
+            if price > 0:
+                promised = rate * (gain - _CONVINCED * error) / (price * needed)
+                self._promise = max(self._promise, promised)
             if slots <= self._target:
                 held = net
             if net > best and slots > free:
@@ -204,7 +216,12 @@ class Blend(Predictor):
     def _free_length(self, price: float, left: int) -> int:
         """The slots that cost so little that nothing need speak for them, or that are paid for."""
         cost = max(_FREE, _PAID * self._saved / max(self.scouts.events, 1.0))
-        spare = min(left, int(cost / price)) if price > 0 else left
+        return self._slots_at(cost, price, left)
+
+    def _slots_at(self, cost: float, price: float, left: int) -> int:
+        """The slots that cost so many waits an event."""
+        # what is free now will not be when the values need it
+        spare = min(left, int(cost / price) if price > 0 else int(_BEFORE * self.budget_bytes))
         slots = int((spare - self._bytes_for(0)) / (self._bytes_for(10_000) / 10_000))
         return slots if slots >= _LEAST_LOG else 0
 
@@ -221,6 +238,9 @@ class Blend(Predictor):
             return
         if self._target and self._target < length < self._target * 9 // 8:
             return
+        self._set_log(length, left)
+
+    def _set_log(self, length: int, left: int) -> None:
         self._target = length
         self.misslog.resize(min(self._bytes_for(length), left))
         self._share_codec()
@@ -235,9 +255,16 @@ class Blend(Predictor):
             self._strides_room.credit()
 
     @property
+    def promise(self) -> float:
+        """What the scouts say a log would be worth, over its price. See `Predictor`."""
+        return self._promise
+
+    @property
     def idle(self) -> bool:
         """Whether every family is without memory."""
-        return not self.misslog.slots and self.templates.idle and self.strides.idle
+        return self._closed or (
+            not self.misslog.slots and self.templates.idle and self.strides.idle
+        )
 
     def adopt(self, plan: Plan) -> None:
         """Score by this Plan from now on. See `Predictor`."""

@@ -39,7 +39,7 @@ _WAYS: Final = 4
 #: most that a gap nearly as long as the whole past counts for
 _MOST_UNSEEN: Final = 4.0
 _MOST: Final = 4096
-_LEAST: Final = 8
+_LEAST: Final = 32
 #: the part of the places that is taken when the sample is halved
 _FULL: Final = 0.85
 
@@ -87,10 +87,10 @@ class Scouts:
 
     def observe(self, key: bytes) -> tuple[int, float] | None:
         """An event. What was counted: events since the key came last, and the gain; or None."""
+        self.events += 1
         if not self._places:
             return None
         self._now = now = self._now + 1
-        self.events += 1
         code = crc32(key)
         self._recent.append(code)
         due = self._due

@@ -29,7 +29,7 @@ from antecache.server.store import Entry, Evidence, Store
 from antecache.server.worth import Worth
 
 MOST = 16  # prefetches a miss
-REVIEW_LEAST, REVIEW_MOST = 100, 2000  # events between two looks at what memory is worth
+REVIEW = 200  # events between two looks at what memory is worth
 ELSEWHERE = 1.5  # a candidate in another table must be this much likelier
 
 Planned = tuple[bytes, Source, Evidence]
@@ -90,10 +90,10 @@ class Prefetcher:
         self.plan: Plan | None = None
         self.budget = RowBudget(row_budget)
         self.worth = Worth(store, charged=charged)
-        self._review_in = REVIEW_LEAST
+        self._review_in = REVIEW
         self._was_full = False  # whether anything was evicted yet: until then memory is free
         self.enabled = enabled
-        predictor.settle(self.worth.price)
+        predictor.settle(self.worth.price, 1.0)
         # Further evidence: what is beside the predictor's candidates for a miss, and who else
         # wants to know of new Plans (`followups.py`).
         self.more: Callable[[bytes, list[Candidate]], list[Candidate]] | None = None
@@ -118,10 +118,16 @@ class Prefetcher:
     def _review(self) -> None:
         """Every few hundred events: what memory is worth, and how much of it prediction gets."""
         predictor, worth = self.predictor, self.worth
-        self._review_in = max(REVIEW_LEAST, min(REVIEW_MOST, predictor.budget_bytes // 268))
+        self._review_in = REVIEW
+        # A log is judged over as many events as it might hold.
+        remembered = min(40_000, max(4000, predictor.budget_bytes // 13))
+        fade = 1 - REVIEW / remembered
         self._was_full = self._store.evicted > 0
-        worth.review(predictor.nbytes)
-        predictor.settle(worth.price, closed=worth.closed)
+        ended = self.ledger.outcomes
+        used = ended["useful"] + ended["late"] + 1
+        hopes = len(self._store.probation) * used / (used + ended["wasted"] + 1)
+        worth.review(predictor.nbytes, fade, promise=predictor.promise, hopes=hopes)
+        predictor.settle(worth.price, fade, closed=worth.closed)
 
     # -- the loader's questions ---------------------------------------------
 

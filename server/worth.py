@@ -14,7 +14,7 @@ Two questions, answered by the keys that the eviction policy gave up lately:
 Learning costs something before it pays, and where nothing can be learned it only
 costs. So there is an allowance: less than a thousandth of the reads may wait on that account.
 When the balance is worse, the gate closes, and nothing is prefetched or remembered
-until the allowance has grown by half of what was lost.
+until the allowance has grown by half of what was lost, or much is promised.
 
 An event is a demand miss or the first use of a prefetched key.
 
@@ -35,11 +35,13 @@ STEEPER: Final = 1.5
 #: before anything is known: near misses an event, and how many events that weighs
 PRIOR: Final = 0.03
 PRIOR_EVENTS: Final = 30.0
-DECAY: Final = 0.95  # a review
 #: waits that prediction may cost on balance: some, and so many of the reads, lately
-LEAST_LOSS: Final = 4.0
+LEAST_LOSS: Final = 8.0
 LOSS: Final = 0.0008
 LATELY: Final = 1_000_000
+#: how many times its price prediction must promise to be worth for a closed gate to open at
+#: once; twice that after each time that it was believed in vain
+CONVINCING: Final = 6.0
 
 
 class Worth:
@@ -61,21 +63,22 @@ class Worth:
         self.closed = False
         self.closings = 0
         self._displaced = 0
+        self._convincing = CONVINCING
 
     def missed(self, age: int) -> None:
         """A demand miss of a key that left `age` departures ago (-1: not lately)."""
         self._weight += 1
         if age >= 0:
-            if age <= NEAR * self._store.residents:
+            if age < max(1.0, NEAR * self._store.residents):
                 self._near += 1
-            if age <= self._displaced and not self.closed:
+            if age < self._displaced and not self.closed:
                 self.caused += STEEPER
                 self.balance -= STEEPER
 
     def used(self, age: int) -> bool:
         """A first use of a prefetched key; whether it saved a wait that it had not caused."""
         self._weight += 1
-        saved = not 0 <= age <= self._displaced
+        saved = not 0 <= age < self._displaced
         self.saved += saved
         self.balance += saved
         return saved
@@ -108,18 +111,33 @@ class Worth:
         reads = self._store.hits + self._store.misses
         return LEAST_LOSS + LOSS * min(reads, LATELY)
 
-    def review(self, metadata: int) -> None:
-        """Look at the balance; prediction remembers in `metadata` bytes now."""
+    def review(
+        self, metadata: int, fade: float, *, promise: float = 0.0, hopes: float = 0.0
+    ) -> None:
+        """Look at the balance.
+
+        metadata  bytes in which prediction remembers now
+        fade      what the past counts from now on
+        hopes     prefetches that wait for their use and are likely to be used
+        promise   how many times its price prediction is expected to be worth
+        """
         store = self._store
         for name in ("_weight", "_near", "saved", "caused"):
-            setattr(self, name, getattr(self, name) * DECAY)
+            setattr(self, name, getattr(self, name) * fade)
         taken = store.probation.queue.size + (0 if self.free else metadata)
         self._displaced = int(taken / self.entry_bytes)
         store.probation.span(store.residents, self._displaced)
         allowance = self.allowance
         self.balance = min(self.balance, allowance)
         if self.closed:
-            self.closed = -self.balance > allowance / 1.5
-        elif -self.balance > allowance:
+            if promise >= self._convincing:
+                self._convincing *= 2
+                self.balance = max(self.balance, -allowance / 2)
+                self.closed = False
+            elif -self.balance < allowance / 1.5:
+                self.closed = False
+        elif -self.balance - hopes > allowance:
             self.closed = True
             self.closings += 1
+        elif self.balance > allowance / 2:
+            self._convincing = CONVINCING

@@ -39,8 +39,8 @@ class Recent:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the table."""
-        return 4 * len(self._table)
+        """Bytes of the table beyond its first bucket."""
+        return 4 * (len(self._table) - _WAYS)
 
     def span(self, reach: int) -> None:
         """Tell apart so many departures from now on."""
