@@ -27,7 +27,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from antecache.server.backing.base import BackingError
-from antecache.server.config import load
+from antecache.server.config import file_of, load
 from antecache.server.config_template import as_toml
 from antecache.server.errors import ConfigError
 from antecache.server.replay_command import replay
@@ -101,7 +101,7 @@ def serve(
         options = load(config, os.environ, {**flags, **_other_flags(context.args)})
         from antecache.server.app import run
 
-        code = run(options)
+        code = run(options, file_of(config, os.environ))
     except (ConfigError, BackingError) as error:
         _refuse(str(error))
     except OSError as error:

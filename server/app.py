@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -41,10 +42,11 @@ from antecache.server.histogram import Histogram
 from antecache.server.http import MetricsServer
 from antecache.server.hugepages import HugePages
 from antecache.server.ledger import Ledger
+from antecache.server.listeners import Listeners
 from antecache.server.loader import Loader
+from antecache.server.lua.scripts import Scripts
 from antecache.server.notifications import Notifications
 from antecache.server.prefetch import Prefetcher
-from antecache.server.lua.scripts import Scripts
 from antecache.server.pubsub import PubSub
 from antecache.server.rates import Rates
 from antecache.server.rules import RuleBook
@@ -68,9 +70,10 @@ TYPICAL_ENTRY = 1024  # bytes, where only bytes are limited
 class Server:
     """The parts of one server and what holds them together."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, file: Path | None = None) -> None:
         command.load_all()
         self.config = config
+        self.config_file = str(file.resolve()) if file is not None else None
         self.clients: dict[int, Session] = {}
         self.stats = Stats(live=self.clients.values)
         self.monitors: set[Any] = set()
@@ -95,10 +98,10 @@ class Server:
             maxkeys=config.maxkeys,
         )
         self.watches = Watches(self.store)
+        self.scripts = Scripts(self)
         self.pubsub = PubSub()
         self.notifications = Notifications(self.store, self.pubsub)
         self.notifications.listen(config.notify_keyspace_events)
-        self.scripts = Scripts(self)
         self.sources = Sources([])
         self.access = AccessLog()
         self.loader = Loader(self.store, self._owner, self.stats, observe_seconds=self._load_took)
@@ -143,7 +146,7 @@ class Server:
         self.backing: Backing | None = None
         self.base_memory = process.resident_bytes()
         self.peak_memory = self.base_memory
-        self._listener: asyncio.Server | None = None
+        self.listeners = Listeners(config, lambda: Session(self))
         self._metrics = MetricsServer(self, config.metrics_host, config.metrics_port)
         self._round: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
@@ -170,15 +173,8 @@ class Server:
         elif config.sources:
             raise ConfigError("[[source]] needs a database: set 'backing' to its URL")
         loop = asyncio.get_running_loop()
-        try:
-            self._listener = await loop.create_server(
-                lambda: Session(self), config.host, config.port, backlog=config.tcp_backlog
-            )
-        except OSError as error:
-            raise OSError(
-                error.errno, f"cannot listen on {config.host}:{config.port}: {_reason(error)}"
-            ) from error
-        self.port = self._listener.sockets[0].getsockname()[1]
+        await self.listeners.open()
+        self.port = self.listeners.port
         await self._metrics.start()
         process.manual_collection()
         self.base_memory = process.resident_bytes()
@@ -190,12 +186,11 @@ class Server:
             self.import_history(config.history)
 
     async def stop(self) -> None:
-        self.scripts.close()
         """Close everything that `start` opened; may be called after a failed start."""
-        if self._listener is not None:
-            self._listener.close()
+        self.listeners.close()
         if self._round is not None:
             self._round.cancel()
+        self.scripts.close()
         for session in list(self.clients.values()):
             session.abort()
         await self.trainer.stop()
@@ -267,15 +262,15 @@ class Server:
             self.attending = watching
             for session in self.clients.values():
                 session.look()
-        if self.scripts.busy:
-            self.scripts.attend(session, commands, index)
-            session.flush()
-            return True
 
     def _attend(
         self, session: Session, argv: list[bytes], commands: Sequence[list[bytes]], index: int
     ) -> bool:
         """Feed the monitors; true when a pause holds this command and the rest back."""
+        if self.scripts.busy:
+            self.scripts.attend(session, commands, index)
+            session.flush()
+            return True
         row = command.find(argv)
         if row is None:
             return False
@@ -348,12 +343,12 @@ class Server:
 
     def metadata(self) -> dict[str, int]:
         """Bytes beyond entries and process, by part."""
-            "scripts": self.scripts.memory + self.scripts.cache_memory,
         return {
             "predictor": self.predictor.nbytes,
             "links": self.followups.nbytes if self.config.prediction else 0,
             "ledger": self.ledger.nbytes,
             "accesslog": 16 * len(self.access.items),
+            "scripts": self.scripts.memory + self.scripts.cache_memory,
             "store": self.store.metadata_bytes,
             "stale": self.store.attic.size,
         }
@@ -465,13 +460,13 @@ class Server:
             due = max(due + interval, loop.time())
             rounds += 1
             try:
-        if self.scripts.busy:
-            return  # nothing but the script touches the store
                 self._tick(rounds)
             except Exception:
                 log.exception("background round failed")
 
     def _tick(self, rounds: int) -> None:
+        if self.scripts.busy:
+            return  # nothing but the script touches the store
         store = self.store
         self.dispatch.set_clock()
         started = time.perf_counter_ns()
@@ -537,17 +532,13 @@ def _nothing(_: bytes) -> None:
 def _is_local(address: str) -> bool:
     host = address.rpartition(":")[0].strip("[]")
     try:
-        return not host or ipaddress.ip_address(host.partition("%")[0]).is_loopback
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
     except ValueError:
-        return False
+        return True  # a Unix socket
 
 
-def _reason(error: OSError) -> str:
-    return os.strerror(error.errno) if error.errno else str(error)
-
-
-async def _main(config: Config, ready: Callable[[Server], None]) -> int:
-    server = Server(config)
+async def _main(config: Config, file: Path | None, ready: Callable[[Server], None]) -> int:
+    server = Server(config, file)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.shutdown)
@@ -562,7 +553,8 @@ async def _main(config: Config, ready: Callable[[Server], None]) -> int:
 
 def _say_hello(server: Server) -> None:
     config = server.config
-    print(f"antecache is listening on {config.host}:{server.port} (pid {os.getpid()})")
+    places = (f"{p.bind}:{p.port}" if p.port else p.bind for p in server.listeners.places)
+    print(f"antecache is listening on {', '.join(places)} (pid {os.getpid()})")
     names = [source.name for source in server.sources]
     if names:
         shown = ", ".join(names[:8]) + (" ..." if len(names) > 8 else "")
@@ -579,8 +571,8 @@ def _say_hello(server: Server) -> None:
     sys.stdout.flush()
 
 
-def run(config: Config) -> int:
-    """Serve until told to stop; returns the exit code.
+def run(config: Config, file: Path | None = None) -> int:
+    """Serve until told to stop; returns the exit code. `file` is where the settings stand.
 
     Raises ConfigError, BackingError or OSError when the server cannot start.
     """
@@ -594,7 +586,7 @@ def run(config: Config) -> int:
     # for the usual 5 ms at a time.
     sys.setswitchinterval(0.001)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_main(config, _say_hello))
+        return runner.run(_main(config, file, _say_hello))
 
 
 __all__ = ["BackingError", "ConfigError", "Server", "run"]

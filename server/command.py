@@ -349,6 +349,8 @@ class ServerView(Protocol):
     started: float  # Unix seconds
     run_id: str  # 40 hexadecimal digits, another at every start
     port: int  # the one really listened on
+    listeners: Any  # `places`: kind, address and port of each
+    config_file: str | None  # the path of the file that the settings came from
     policy_choice: Choice
     peak_memory: int  # bytes
     load_seconds: Histogram  # how long loads took; the loader observes

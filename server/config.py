@@ -61,10 +61,33 @@ class Config(msgspec.Struct, kw_only=True):
     """All settings. Sizes are bytes and durations seconds, unless the comment says otherwise."""
 
     # -- network
-    #: Address to listen on; 0.0.0.0 is every IPv4 interface. Redis calls it bind.
+    #: Address to listen on, or several with blanks between; 0.0.0.0 is every IPv4 interface.
+    #: Redis calls it bind.
     host: str = "127.0.0.1"
-    #: Port of the Redis protocol; 0 lets the system choose a free one.
+    #: Port of the Redis protocol; 0 is none where tls-port or unixsocket is set, else a free one.
     port: Port = 6379
+    #: Path of a Unix socket to listen on too; empty is none.
+    unixsocket: str = ""
+    #: Who may open the Unix socket, in octal: 700 is its owner; 0 leaves it to the umask.
+    unixsocketperm: Annotated[str, Meta(pattern="^[0-7]{1,4}$")] = "0"
+    #: Port for TLS; 0 is off.
+    tls_port: Port = 0
+    #: The server's certificate, with those that lead to a known authority, as PEM.
+    tls_cert_file: str = ""
+    #: Its private key; empty: it is in the same file.
+    tls_key_file: str = ""
+    #: The password of the key.
+    tls_key_file_pass: str = ""
+    #: Certificates of those who sign the clients' certificates.
+    tls_ca_cert_file: str = ""
+    #: The same as a directory, as OpenSSL's c_rehash leaves it.
+    tls_ca_cert_dir: str = ""
+    #: Whether a client must show a certificate: yes, no, or optional.
+    tls_auth_clients: Literal["yes", "no", "optional"] = "yes"
+    #: Versions of TLS that are spoken; empty is TLSv1.2 TLSv1.3.
+    tls_protocols: str = ""
+    #: Ciphers of TLS 1.2, as OpenSSL names them; empty leaves it to OpenSSL.
+    tls_ciphers: str = ""
     #: Address of the metrics and health pages.
     metrics_host: str = "127.0.0.1"
     #: Port of /metrics; 0 is off. Prometheus looks for Redis at 9121.
@@ -150,6 +173,13 @@ class Config(msgspec.Struct, kw_only=True):
     #: Recorded accesses to learn from at the start: CSV of time,client,key,size, .gz and .zst too.
     history: str = ""
 
+    # -- scripts
+    #: Milliseconds after which a script that still runs lets others be told BUSY, so that it
+    #: can be killed; 0 waits for it for ever.
+    busy_reply_threshold: int = 5000
+    #: What scripts in Lua may hold together; a script that wants more ends in an error.
+    lua_maxmemory: Annotated[int, Meta(ge=4 << 20, extra={"unit": "memory"})] = 64 << 20
+
     # -- limits of the protocol
     #: Longest string a client may send.
     proto_max_bulk_len: Annotated[int, Meta(ge=1 << 20, extra={"unit": "memory"})] = 512 << 20
@@ -173,13 +203,6 @@ class Config(msgspec.Struct, kw_only=True):
     #: The percentiles of INFO latencystats.
     latency_tracking_info_percentiles: str = "50 99 99.9"
     #: Keys remembered for clients that cache; beyond it the oldest are invalidated. 0 is no limit.
-    # -- scripts
-    #: Milliseconds after which a script that still runs lets others be told BUSY, so that it
-    #: can be killed; 0 waits for it for ever.
-    busy_reply_threshold: int = 5000
-    #: What scripts in Lua may hold together; a script that wants more ends in an error.
-    lua_maxmemory: Annotated[int, Meta(ge=4 << 20, extra={"unit": "memory"})] = 64 << 20
-
     tracking_table_max_keys: Count = 1_000_000
     #: Events of keys that are published, in Redis's letters (KEA: all of them); empty: none.
     notify_keyspace_events: str = ""
@@ -234,8 +257,7 @@ def load(
     """
     env = env or {}
     config = Config()
-    if path is None and env.get("ANTECACHE_CONFIG"):
-        path = Path(env["ANTECACHE_CONFIG"])
+    path = file_of(path, env)
     if path is not None:
         _apply(config, _read_toml(path), f"{path}: ", dashed=True)
     _apply(config, dict(_of_environment(env)), "environment: ANTECACHE_")
@@ -246,6 +268,13 @@ def load(
     except ValueError as error:
         raise ConfigError(str(error)) from None
     return config
+
+
+def file_of(path: Path | None, env: Mapping[str, str]) -> Path | None:
+    """The config file: the one given, or that of `ANTECACHE_CONFIG`."""
+    if path is None and env.get("ANTECACHE_CONFIG"):
+        return Path(env["ANTECACHE_CONFIG"])
+    return path
 
 
 def read_setting(name: str, value: object) -> Any:
@@ -282,6 +311,10 @@ def check(config: Config) -> None:
         raise ValueError(f"shards: {config.shards} is not a power of two")
     if config.port and config.port == config.metrics_port:
         raise ValueError(f"metrics-port: {config.port} is the port of the Redis protocol too")
+    if config.tls_port and config.tls_port in (config.port, config.metrics_port):
+        raise ValueError(f"tls-port: {config.tls_port} is taken by port or metrics-port")
+    if set(config.tls_protocols.split()) - {"TLSv1.2", "TLSv1.3"}:
+        raise ValueError("tls-protocols: expected TLSv1.2, TLSv1.3 or both")
     if config.sources and not config.backing:
         raise ValueError("source: there are [[source]] tables, but no backing to read them from")
     for name, parse in (
@@ -357,6 +390,11 @@ def _apply(config: Config, given: Mapping[str, object], origin: str, dashed: boo
         folded = written.replace("-", "_")
         name = ALIASES.get(folded, folded)
         shown = written.replace("_", "-") if dashed else written.upper()
+        if name == "rename_command":
+            raise ConfigError(
+                f"{origin}{shown}: commands are not renamed; take them from users with ACL rules "
+                "(ACL SETUSER default -flushall)"
+            )
         if name not in FIELDS:
             raise ConfigError(
                 f"{origin}{shown}: there is no such setting{_suggestion(name, dashed)}"

@@ -71,12 +71,20 @@ def server(server: ServerView) -> Fields:
         ("configured_hz", server.config.hz),
         ("lru_clock", int(now) & ((1 << 24) - 1)),
         ("executable", sys.executable),
-        ("config_file", ""),
+        ("config_file", server.config_file or ""),
         ("io_threads_active", 0),
-        ("listener0", f"name=tcp,bind={server.config.host},port={server.port}"),
+        *_listeners(server),
         ("antecache_version", antecache_version()),
         ("python_version", platform.python_version()),
     )
+
+
+def _listeners(server: ServerView) -> Fields:
+    """Where clients may connect, as Redis lists it."""
+    return [
+        (f"listener{at}", f"name={kind},bind={bind}" + (f",port={port}" if port else ""))
+        for at, (kind, bind, port) in enumerate(server.listeners.places)
+    ]
 
 
 def clients(server: ServerView) -> Fields:

@@ -119,7 +119,7 @@ _AT_START: dict[str, Callable[[str], Any]] = {
     "port": integer(0, 65535),
 }
 
-_HIDDEN = {"sources", "policy", "host"}  # a list of tables; shown under Redis's name below
+_HIDDEN = {"sources", "rules", "policy", "host"}  # lists of tables; shown under Redis's name below
 
 
 def _fixed_at_start() -> Iterator[tuple[str, Setting]]:
@@ -236,9 +236,6 @@ stream-node-max-bytes 4096
 stream-node-max-entries 100
 supervised no
 syslog-enabled no
-tls-port 0
-unixsocket
-unixsocketperm 0
 zset-max-listpack-entries 128
 zset-max-listpack-value 64
 zset-max-ziplist-entries 128

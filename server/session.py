@@ -261,7 +261,9 @@ class Session(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self.write = self._transport.write
         peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-        self.address, self.local_address = _address(peer), _address(local)
+        self.local_address = _address(local)
+        # On a Unix socket a client has no address of its own; Redis shows the socket's.
+        self.address = _address(peer or local)
         sock = transport.get_extra_info("socket")
         if sock is not None:
             self.fd = sock.fileno()
@@ -528,4 +530,4 @@ def _address(name: Any) -> str:
     if isinstance(name, tuple):
         host, port = name[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return str(name or "")
+    return f"{name}:0" if name else ""

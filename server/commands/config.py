@@ -8,6 +8,7 @@ fails. What a parameter is stands in `server/parameters.py`.
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 from antecache.policies.registry import redis_name
@@ -20,6 +21,7 @@ from antecache.server.errors import ClientError
 from antecache.server.glob import matcher
 from antecache.server.parameter_readers import merged_limits
 from antecache.server.parameters import PARAMETERS, Fixed, Setting
+from antecache.server.rewrite import rewrite as write
 
 FLAGS = "admin noscript loading stale"
 LEVELS = {"debug": logging.DEBUG, "verbose": logging.INFO, "notice": logging.INFO}
@@ -190,5 +192,13 @@ def resetstat(client: ClientView, argv: Argv) -> Any:
     summary="Persists the effective configuration to file.",
 )
 def rewrite(client: ClientView, argv: Argv) -> Any:
-    """The file, if there was one, belongs to its author and is never written."""
-    raise ClientError("ERR The server is running without a config file")
+    """The settings in effect go into the file that the server was started with."""
+    server = client.server
+    if server.config_file is None:
+        raise ClientError("ERR The server is running without a config file")
+    try:
+        write(Path(server.config_file), server.config)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ClientError(f"ERR Rewriting config file: {reason}") from None
+    return OK
