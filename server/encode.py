@@ -206,10 +206,13 @@ def _array(reply: Collection[object], protocol: int, out: list[bytes]) -> None:
     _items(reply, protocol, out)
 
 
-def _items(items: Iterable[object], protocol: int, out: list[bytes]) -> None:
+def _items(items: Iterable[Any], protocol: int, out: list[bytes]) -> None:
     for item in items:
-        if type(item) is bytes and len(item) < SHORT:
+        kind = type(item)
+        if kind is bytes and len(item) < SHORT:
             out += (BULK[len(item)], item, CRLF)
+        elif kind is float:  # scores
+            _double(item, protocol, out)
         else:
             encode(item, protocol, out)
 
@@ -280,10 +283,11 @@ def _boolean(reply: bool, protocol: int, out: list[bytes]) -> None:
 
 
 def _double(reply: float, protocol: int, out: list[bytes]) -> None:
+    text = double(reply)
     if protocol == 2:
-        _bulk(double(reply), out)
+        out += (BULK[len(text)], text, CRLF)
     else:
-        out.append(b",%b\r\n" % double(reply))
+        out.append(b",%b\r\n" % text)
 
 
 def _fixed(reply: Fixed, protocol: int, out: list[bytes]) -> None:

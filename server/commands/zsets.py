@@ -337,7 +337,7 @@ def zrandmember(client: ClientView, argv: Argv) -> Any:
     elif count < len(pairs):
         pairs = rng.sample(pairs, count)
     if with_scores:
-        return Tuples((member, score) for score, member in pairs)
+        return Tuples([(member, score) for score, member in pairs])
     return [member for _, member in pairs]
 
 

@@ -57,7 +57,7 @@ def _zpop(client: ClientView, argv: Argv, *, lowest: bool) -> Any:
         count = in_range(argv[2], 0, "ERR value is out of range, must be positive")
     pairs = _pop(client, client.db.modify(argv[1]), count, lowest=lowest)
     if counted:
-        return Tuples((member, score) for score, member in pairs)
+        return Tuples([(member, score) for score, member in pairs])
     return [part for score, member in pairs for part in (member, score)]
 
 

@@ -126,7 +126,7 @@ def _range(client: ClientView, argv: Argv, by: str = "", backwards: bool | None 
     zset = zset_of(client.db.read(argv[1]))
     pairs = [] if zset is None else _pairs(zset, wanted)
     if wanted.with_scores:
-        return Tuples((member, score) for score, member in pairs)
+        return Tuples([(member, score) for score, member in pairs])
     return [member for _, member in pairs]
 
 

@@ -169,7 +169,7 @@ def _diff(asked: _Asked) -> SortedSet:
 
 def _reply(found: SortedSet, asked: _Asked) -> Any:
     if asked.with_scores:
-        return Tuples((member, value) for value, member in found)
+        return Tuples([(member, value) for value, member in found])
     return [member for _, member in found]
 
 
