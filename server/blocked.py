@@ -131,7 +131,7 @@ class BlockedClients:
         for place in waiter.places:
             self._queues.setdefault(place, {})[waiter] = None
         if self._queues:
-            self._store.observe(self._changed)
+            self._store.observe(self._changed, strings=False)
         if blocked.timeout:
             waiter.deadline = loop.time() + blocked.timeout / 1000
             self._set_timer(waiter)
@@ -162,7 +162,7 @@ class BlockedClients:
                 if not queue:
                     del self._queues[place]
         if not self._queues:
-            self._store.unobserve(self._changed)
+            self._store.unobserve(self._changed, strings=False)
 
     def unblock(self, session: Any, *, error: bool) -> bool:
         """CLIENT UNBLOCK: as if it had timed out, or with an error; whether it was waiting."""

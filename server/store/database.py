@@ -240,7 +240,7 @@ class Database:
         data = self.dicts[hash(key) & self.mask]
         held = data.get(key)
         store = self.store
-        if store.observed:
+        if store.strings_observed:
             self._set_observed(key, value)
             return
         if isinstance(held, bytes):
@@ -260,6 +260,9 @@ class Database:
             return
         old = held.value
         if type(old) is not bytes or len(old) != len(value):
+            if store.observed and type(old) is not bytes:  # what was another type is none now
+                self._set_observed(key, value)
+                return
             store.resized(held, size.of_string(key, value))
         held.value = value
         if held.where and held.state is not store.full:

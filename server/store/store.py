@@ -46,6 +46,7 @@ class Store:
 
     __slots__ = (
         "_origins",
+        "_string_observers",
         "attic",
         "bare",
         "count",
@@ -79,6 +80,7 @@ class Store:
         "record_miss",
         "room",
         "scope",
+        "strings_observed",
         "touch",
         "used",
     )
@@ -123,6 +125,8 @@ class Store:
         self.observers: list[Callable[[int, bytes], None]] = []
         # Whether anybody wants to know of changes: an observer (WATCH, a load in flight), events.
         self.observed = False
+        self.strings_observed = False  # whether somebody wants to know of each SET of a string
+        self._string_observers = 0
         self.use(policy, scope)
 
     def use(self, policy: Policy, scope: str) -> None:
@@ -441,22 +445,31 @@ class Store:
         self.fields.cycle(stop)
         return removed
 
-    def observe(self, observer: Callable[[int, bytes], None]) -> None:
-        """Call `observer(db, key)` whenever a key changes, expires or is evicted."""
+    def observe(self, observer: Callable[[int, bytes], None], *, strings: bool = True) -> None:
+        """Call `observer(db, key)` whenever a key changes, expires or is evicted.
+
+        Without `strings`, it need not be told of a plain SET of what is absent or a string.
+        """
         if observer not in self.observers:
             self.observers.append(observer)
-            self.observed = True
+            self._string_observers += strings
+            self._look()
 
-    def unobserve(self, observer: Callable[[int, bytes], None]) -> None:
-        """Undo `observe`; every write is cheaper while nobody watches."""
+    def unobserve(self, observer: Callable[[int, bytes], None], *, strings: bool = True) -> None:
+        """Undo `observe`, called alike; every write is cheaper while nobody watches."""
         if observer in self.observers:
             self.observers.remove(observer)
-            self.observed = bool(self.observers or self.events)
+            self._string_observers -= strings
+            self._look()
 
     def listen(self, classes: int) -> None:
         """Tell `on_event` of the events of these classes (`store/events.py`) from now on."""
         self.events = classes
-        self.observed = bool(self.observers or classes)
+        self._look()
+
+    def _look(self) -> None:
+        self.observed = bool(self.observers or self.events)
+        self.strings_observed = bool(self._string_observers or self.events)
 
     def signal(self, db: int, key: bytes) -> None:
         """Tell the observers that a key changed, expired or was evicted."""
