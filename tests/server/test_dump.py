@@ -15,11 +15,10 @@ from antecache.server.dump import (
     FOOTER,
     VERSION,
     WrongFooter,
-    decompress,
     dump,
-    length,
     restore,
 )
+from antecache.server.rdb import Reader, decompress, length
 from antecache.server.store.kinds import kind_of
 from antecache.server.zset import SortedSet
 
@@ -190,6 +189,4 @@ def test_compressed_strings() -> None:
 
 @pytest.mark.parametrize("number", [0, 63, 64, 16_383, 16_384, 2**32 - 1, 2**32])
 def test_lengths(number: int) -> None:
-    from antecache.server.dump import Reader
-
     assert Reader(length(number)).length() == number
