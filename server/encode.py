@@ -99,6 +99,11 @@ class Fixed(float):
 
     __slots__ = ()
 
+    @property
+    def text(self) -> bytes:
+        """The digits."""
+        return (b"%.17f" % self).rstrip(b"0").rstrip(b".")
+
 
 class BigNumber(int):
     """An integer that may pass 64 bits."""
@@ -291,11 +296,10 @@ def _double(reply: float, protocol: int, out: list[bytes]) -> None:
 
 
 def _fixed(reply: Fixed, protocol: int, out: list[bytes]) -> None:
-    text = (b"%.17f" % reply).rstrip(b"0").rstrip(b".")
     if protocol == 2:
-        _bulk(text, out)
+        _bulk(reply.text, out)
     else:
-        out.append(b",%b\r\n" % text)
+        out.append(b",%b\r\n" % reply.text)
 
 
 def _null_array(reply: NullArray, protocol: int, out: list[bytes]) -> None:

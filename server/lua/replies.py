@@ -18,6 +18,7 @@ import hiredis
 from antecache.server.encode import (
     BigNumber,
     Encoded,
+    Fixed,
     Members,
     NullArray,
     PairArrays,
@@ -56,6 +57,8 @@ def to_lua(reply: Any, protocol: int, table: Any) -> Any:
         return table({b"ok": _bytes(reply)})
     if kind is bool:
         return int(reply) if protocol == 2 else reply
+    if kind is Fixed:
+        return reply.text if protocol == 2 else table({b"double": float(reply)})
     if kind is float:
         return double(reply) if protocol == 2 else table({b"double": reply})
     if isinstance(reply, ClientError):

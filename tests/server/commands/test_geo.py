@@ -103,3 +103,12 @@ def _options(rng: random.Random) -> list[Any]:
     if rng.random() < 0.3:
         found = [*found, "COUNT", rng.randint(1, 20), *rng.choice([[], ["ANY"]])]
     return found + [word for word in ("WITHCOORD", "WITHDIST", "WITHHASH") if rng.random() < 0.3]
+
+
+async def test_a_script_sees_the_same_digits(serve: Any, connect: Any) -> None:
+    client = await connect(await serve())
+    await client.ask("GEOADD", "g", "13.361389", "38.115556", "Palermo")
+    script = "return redis.call('GEOPOS', KEYS[1], 'Palermo')[1][1]"
+    assert await client.ask("EVAL", script, 1, "g") == b"13.36138933897018433"
+    script = "redis.setresp(3); return redis.call('GEOPOS', KEYS[1], 'Palermo')[1][1].double * 1000"
+    assert await client.ask("EVAL", script, 1, "g") == 13361
