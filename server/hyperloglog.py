@@ -230,12 +230,12 @@ def registers(value: bytes | bytearray) -> Registers:
     if value[4] == DENSE:
         packed = np.frombuffer(value, np.uint8, offset=HEADER).reshape(-1, 3)
         one, two, three = packed[:, 0], packed[:, 1], packed[:, 2]
-        found = np.empty((REGISTERS // 4, 4), np.uint8)
-        found[:, 0] = one & 63
-        found[:, 1] = one >> 6 | (two & 15) << 2
-        found[:, 2] = two >> 4 | (three & 3) << 4
-        found[:, 3] = three >> 2
-        return found.reshape(-1)
+        four = np.empty((REGISTERS // 4, 4), np.uint8)
+        four[:, 0] = one & 63
+        four[:, 1] = one >> 6 | (two & 15) << 2
+        four[:, 2] = two >> 4 | (three & 3) << 4
+        four[:, 3] = three >> 2
+        return four.reshape(-1)
     found = np.zeros(REGISTERS, np.uint8)
     at, first = HEADER, 0
     while at < len(value):
