@@ -25,6 +25,30 @@ VALUES = {
     "hash of long values": [["HSET", "k", "f", LONG]],
     "sorted set": ["ZADD k 1.5 a 3 b -5 c 1e300 d inf e 0.1 f"],
     "large sorted set": [["ZADD", "k", *(part for n in range(300) for part in (n / 7, f"m{n}"))]],
+    "stream": ["XADD k 1-1 f v", "XADD k 1-2 f w", "XADD k 5-0 g 7 h -5", "XADD k 9-9 f x"],
+    "stream of wide ids": [
+        "XADD k 1-18446744073709551615 f v",
+        "XADD k 2-0 f w",
+        "XADD k 18446744073709551615-3 f x",
+    ],
+    "long stream": [["XADD", "k", f"{n}-1", "f", n, f"g{n % 2}", "x" * n] for n in range(1, 260)],
+    "deleted entries": [
+        *(f"XADD k {n}-1 f v" for n in range(1, 9)),
+        "XDEL k 3-1 8-1",
+        "XTRIM k MAXLEN = 4",
+    ],
+    "empty stream": ["XADD k 3-3 f v", "XDEL k 3-3", "XGROUP CREATE k g 0"],
+    "groups": [
+        *(f"XADD k {n}-1 f v" for n in range(1, 9)),
+        "XGROUP CREATE k g 0",
+        "XGROUP CREATE k h 4-1 ENTRIESREAD 4",
+        "XGROUP CREATE k unknown 2-5",
+        "XREADGROUP GROUP g ann COUNT 3 STREAMS k >",
+        "XREADGROUP GROUP g bob COUNT 2 STREAMS k >",
+        "XREADGROUP GROUP h bob STREAMS k >",
+        "XACK k g 2-1",
+        "XDEL k 1-1",
+    ],
     "geo": ["GEOADD k 13.361389 38.115556 Palermo"],
 }
 LOOKS = {
@@ -46,6 +70,8 @@ async def looked_at(client: Any, key: str) -> list[Any]:
     kind = await client.ask("TYPE", key)
     found = [kind, await client.ask("OBJECT", "ENCODING", key)]
     kind = kind if isinstance(kind, bytes) else kind.encode()
+    if kind == b"stream":
+        return found + await stream_looked_at(client, key)
     for name, *rest in LOOKS[kind]:
         reply = await client.ask(name, key, *rest)
         if kind == b"zset" and name == "ZRANGE":  # 7.0 prints more digits of a score
@@ -53,6 +79,23 @@ async def looked_at(client: Any, key: str) -> list[Any]:
         elif name == "ZSCORE":
             reply = None if reply is None else float(reply)
         found.append(comparable(reply, ordered=kind not in (b"set", b"hash")))
+    return found
+
+
+async def stream_looked_at(client: Any, key: str) -> list[Any]:
+    """Everything about a stream but for how Redis holds it and what time it is."""
+    about = await client.ask("XINFO", "STREAM", key)
+    found = [await client.ask("XRANGE", key, "-", "+")]
+    found += [
+        (name, value)
+        for name, value in zip(about[::2], about[1::2], strict=True)
+        if not name.startswith(b"radix")
+    ]
+    for group in await client.ask("XINFO", "GROUPS", key):
+        pending = await client.ask("XPENDING", key, group[1], "-", "+", 100)
+        consumers = await client.ask("XINFO", "CONSUMERS", key, group[1])
+        found += [group, [(entry, name, count) for entry, name, _, count in pending]]
+        found.append(sorted(consumer[:4] for consumer in consumers))
     return found
 
 
@@ -79,6 +122,26 @@ async def test_a_value_goes_from_one_server_to_the_other(
     if "list" in name:  # and always says quicklist
         del before[1], after[1]
     assert after == before
+
+
+async def test_a_consumer_that_was_never_active(sides: Any) -> None:
+    """Only Redis 7.2 and later can say so; the payload is of its version."""
+    ours = sides["ours"]
+    for line in (
+        "XADD k 1-1 f v",
+        "XGROUP CREATE k g 0",
+        "XGROUP CREATECONSUMER k g idle",
+        "XREADGROUP GROUP g busy STREAMS k >",
+    ):
+        await ours.ask(*line.split())
+    payload = await ours.ask("DUMP", "k")
+    assert payload[-10:-8] == b"\x0b\x00"
+    assert await ours.ask("RESTORE", "copy", 0, payload) == b"OK"
+    assert await looked_at(ours, "copy") == await looked_at(ours, "k")
+    consumers = [await ours.ask("XINFO", "CONSUMERS", key, "g") for key in ("k", "copy")]
+    for known in consumers:
+        assert [consumer[1] for consumer in known if consumer[-1] == -1] == [b"idle"]
+    assert "wrong" in str(await sides["theirs"].ask("RESTORE", "copy", 0, payload))
 
 
 async def test_our_payloads_are_redis_s_own(sides: Any) -> None:
