@@ -2,14 +2,15 @@
 
 A payload is a type, the value, two bytes of version and a checksum (rdb.c,
 cluster.c of Redis). What is written is what Redis 7.0 and every later version
-reads; only a hash whose fields have deadlines needs 7.4. What is read is what Redis
-up to 7.4 writes, down to the ziplists and compressed strings of old versions.
+reads; only a hash whose fields have deadlines needs 7.4, and some streams need 7.2.
+What is read is what Redis up to 7.4 writes, down to the ziplists and compressed
+strings of old versions.
 
 The value of each type is read to the form it has in the store. A payload that is no
 value raises `ValueError`; so does one that would be an empty collection, or names a
 member twice.
 
-What this file does not do: streams (`stream_dump.py`) and modules.
+What this file does not do: the form of streams (`stream_dump.py`), and modules.
 """
 
 from __future__ import annotations
@@ -18,15 +19,17 @@ import math
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
-from antecache.server import listpack
+from antecache.server import listpack, stream_dump
 from antecache.server.backing.base import Row
 from antecache.server.crc64 import crc64
 from antecache.server.encode import double
 from antecache.server.hash import Hash
 from antecache.server.rdb import Reader, length, string
 from antecache.server.store.kinds import kind_of
+from antecache.server.stream import Stream
 from antecache.server.zset import SortedSet
 
 VERSION = 12  # the newest that is read: Redis 7.4
@@ -53,10 +56,14 @@ class WrongFooter(Exception):
 
 def dump(value: Any) -> bytes:
     """The payload of a value."""
-    if isinstance(value, Hash) and value.deadlines:
-        body = _dump_expiring(value) + struct.pack("<H", WITH_DEADLINES)
+    version = WRITTEN
+    if isinstance(value, Stream):
+        body, version = stream_dump.dump(value)
+    elif isinstance(value, Hash) and value.deadlines:
+        body, version = _dump_expiring(value), WITH_DEADLINES
     else:
-        body = _WRITERS[kind_of(value).name](value) + struct.pack("<H", WRITTEN)
+        body = _WRITERS[kind_of(value).name](value)
+    body += struct.pack("<H", version)
     return body + crc64(body).to_bytes(8, "little")
 
 
@@ -279,4 +286,8 @@ _READERS: dict[int, Callable[[Reader], Any]] = {
     SET_LISTPACK: lambda reader: _set(listpack.unpack(reader.string())),
     HASH_METADATA: _read_expiring,
     HASH_LISTPACK_EX: _read_expiring_listpack,
+    **{
+        kind: partial(stream_dump.restore, version=kind)
+        for kind in (stream_dump.V1, stream_dump.V2, stream_dump.V3)
+    },
 }

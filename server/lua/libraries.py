@@ -14,9 +14,10 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from antecache.server.crc64 import crc64
-from antecache.server.dump import FOOTER, VERSION, WRITTEN, Reader, string
+from antecache.server.dump import FOOTER, VERSION, WRITTEN
 from antecache.server.errors import ClientError
 from antecache.server.lua.script import FLAGS, line_of_return
+from antecache.server.rdb import Reader, string
 
 LIBRARY = 245  # RDB_OPCODE_FUNCTION2
 PATIENCE = 0.5  # seconds that the code of a library may run
