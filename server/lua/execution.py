@@ -162,6 +162,8 @@ class Execution:
         before = time.perf_counter_ns()
         try:
             reply = row.handler(self._client, argv)
+            if self._client.tracking is not None and row.readonly:
+                server.tracking.read(self._client, row.keys(argv))
         except ClientError as error:
             row.failed += 1
             reply = self._counted(error)

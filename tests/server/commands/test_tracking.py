@@ -278,6 +278,19 @@ async def test_a_reader_is_not_told_of_its_own_load(shop: Any) -> None:
     assert await reader.settle(("DEL", "user:1")) == b":1\r\n" + told(b"user:1")
 
 
+async def test_what_a_script_reads_is_told_to_its_caller(
+    serve: Any, redis_server: Any, connect: Any
+) -> None:
+    for server in (await serve(), redis_server):
+        reader, writer = await connect(server), await connect(server)
+        await writer.ask("MSET", "k1", 1, "k2", 2)
+        await reader.ask("HELLO", 3)
+        await reader.ask("CLIENT", "TRACKING", "ON")
+        await reader.ask("EVAL", "return redis.call('get', KEYS[1])", 1, "k1")
+        await writer.ask("MSET", "k1", 3, "k2", 3)
+        assert await reader.settle() == told(b"k1")
+
+
 async def test_reading_untouched(serve: Any, connect: Any) -> None:
     """CLIENT NO-TOUCH: what such a client reads leaves as if it had not."""
     for mode, survivors in (("OFF", [b"1", None]), ("ON", [None, b"2"])):
