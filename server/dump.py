@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import math
 import struct
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
@@ -27,6 +26,8 @@ from antecache.server.backing.base import Row
 from antecache.server.crc64 import crc64
 from antecache.server.encode import double
 from antecache.server.hash import Hash
+from antecache.server.items import Items
+from antecache.server.items import new as new_list
 from antecache.server.rdb import Reader, length, string
 from antecache.server.store.kinds import kind_of
 from antecache.server.stream import Stream
@@ -170,10 +171,10 @@ def _pairs(items: list[bytes]) -> dict[bytes, bytes]:
     return found
 
 
-def _list(items: list[bytes]) -> deque[bytes]:
+def _list(items: list[bytes]) -> Items:
     if not items:
         raise ValueError("an empty list")
-    return deque(items)
+    return new_list(items)
 
 
 def _set(items: list[bytes]) -> set[bytes]:
@@ -194,14 +195,14 @@ def _zset_of_texts(items: list[bytes]) -> SortedSet:
     return _zset({member: float(score) for member, score in pairs.items()}, len(pairs))
 
 
-def _read_quicklist(reader: Reader) -> deque[bytes]:
+def _read_quicklist(reader: Reader) -> Items:
     found: list[bytes] = []
     for _ in range(reader.length()):
         found += listpack.unpack_ziplist(reader.string())
     return _list(found)
 
 
-def _read_quicklist_2(reader: Reader) -> deque[bytes]:
+def _read_quicklist_2(reader: Reader) -> Items:
     found: list[bytes] = []
     for _ in range(reader.length()):
         container = reader.length()

@@ -1,8 +1,7 @@
 """Lists: what is pushed and popped at their ends, their length, and ranges of them.
 
-The value is a deque of bytes: both ends in constant time and in C, which is what lists are
-used for, and an index is reached in blocks of 64 from the nearer end. A list without items
-does not exist: whatever takes the last one deletes the key.
+What the value is, is `server/items.py`'s business. A list without items does not exist:
+whatever takes the last one deletes the key.
 
 What this file does not do: change what is within a list (`lists_changes.py`), search
 (`lists_search.py`), move items between lists or wait for them (`lists_moving.py`).
@@ -11,8 +10,9 @@ What this file does not do: change what is within a list (`lists_changes.py`), s
 from __future__ import annotations
 
 from collections import deque
-from itertools import islice
+from collections.abc import Iterable
 
+from antecache.server import items as lists
 from antecache.server.command import Argv, ClientView, command
 from antecache.server.commands.arguments import in_range, integer
 from antecache.server.encode import NULL_ARRAY, NullArray
@@ -22,21 +22,19 @@ from antecache.server.errors import (
     ClientError,
     wrong_arity,
 )
+from antecache.server.items import Items
 from antecache.server.store import Entry, events
 from antecache.server.store import size as sizes
 
 ONE_KEY = (1, 1, 1)
-SKIPPED = 500  # items passed one by one; beyond them it is quicker to turn the whole list
-
-List = deque[bytes]
 
 
-def list_of(entry: Entry | None) -> List | None:
+def list_of(entry: Entry | None) -> Items | None:
     """The list of an entry, None for no entry."""
     if entry is None:
         return None
     value = entry.value
-    if type(value) is deque:
+    if type(value) is list or type(value) is deque:
         return value
     raise ClientError(WRONGTYPE)
 
@@ -44,39 +42,30 @@ def list_of(entry: Entry | None) -> List | None:
 def push(client: ClientView, key: bytes, entry: Entry | None, items: Argv, *, left: bool) -> int:
     """Add items one after the other at one end of a list just looked up; its new length."""
     if entry is None:
-        client.db.put(key, deque(reversed(items) if left else items))
+        client.db.put(key, lists.new(items[::-1] if left else items))
         length = len(items)
     else:
-        value: List = entry.value
-        if left:
-            value.extendleft(items)
-        else:
-            value.extend(items)
+        frame = sizes.of_frame(entry.value)
+        value = entry.value = lists.push(entry.value, items, left=left)
         length = len(value)
-        client.db.grew(entry, sum(map(sizes.of_item, items)))
+        client.db.grew(entry, sum(map(sizes.of_item, items)) + sizes.of_frame(value) - frame)
     client.db.event(events.LIST, "lpush" if left else "rpush", key)
     return length
 
 
 def pop(client: ClientView, entry: Entry, count: int, *, left: bool) -> list[bytes]:
     """Take up to `count` items from one end of a list, the end's own first."""
-    value: List = entry.value
-    if count >= len(value):
-        items = list(value) if left else list(reversed(value))
-        value.clear()
-    else:
-        take = value.popleft if left else value.pop
-        items = [take() for _ in range(count)]
+    items = lists.pop(entry.value, count, left=left)
     if items:
-        removed(client, entry, -sum(map(sizes.of_item, items)), "lpop" if left else "rpop")
+        removed(client, entry, items, "lpop" if left else "rpop")
     return items
 
 
-def removed(client: ClientView, entry: Entry, delta: int, event: str) -> None:
+def removed(client: ClientView, entry: Entry, items: Iterable[bytes], event: str) -> None:
     """Items are gone from a list, and with the last of them the key."""
     db, key = client.db, entry.key
     if entry.value:
-        db.grew(entry, delta)
+        db.grew(entry, -sum(map(sizes.of_item, items)))
         db.event(events.LIST, event, key)
     else:
         db.delete(key)
@@ -234,28 +223,7 @@ def lrange(client: ClientView, argv: Argv) -> list[bytes]:
     value = list_of(client.db.read(argv[1]))
     if value is None:
         return []
-    return items_of(value, *span(start, stop, len(value)))
-
-
-def items_of(value: List, start: int, stop: int) -> list[bytes]:
-    """The items of a half-open range within the list."""
-    length = len(value)
-    if start >= stop:
-        return []
-    if start <= SKIPPED:
-        return list(islice(value, start, stop))
-    after = length - stop
-    if after <= SKIPPED:
-        found = list(islice(reversed(value), after, length - start))
-        found.reverse()
-        return found
-    # Far from both ends: turning the list moves pointers by the block.
-    turn = -start if start <= length // 2 else length - start
-    value.rotate(turn)
-    try:
-        return list(islice(value, stop - start))
-    finally:
-        value.rotate(-turn)
+    return lists.between(value, *span(start, stop, len(value)))
 
 
 @command(

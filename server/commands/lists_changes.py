@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
-from itertools import filterfalse, takewhile
-
+from antecache.server import items as lists
 from antecache.server.command import Argv, ClientView, command
 from antecache.server.commands.arguments import integer
-from antecache.server.commands.lists import ONE_KEY, List, list_of, removed, span
+from antecache.server.commands.lists import ONE_KEY, list_of, removed, span
 from antecache.server.encode import OK
 from antecache.server.errors import INDEX_OUT_OF_RANGE, NO_SUCH_KEY, SYNTAX, ClientError
 from antecache.server.store import events
@@ -66,8 +63,10 @@ def linsert(client: ClientView, argv: Argv) -> int:
         at = value.index(argv[3])
     except ValueError:
         return -1
+    frame = sizes.of_frame(value)
     value.insert(at + (where == b"AFTER"), argv[4])
-    client.db.grew(entry, sizes.of_item(argv[4]))
+    value = entry.value = lists.grown(value)
+    client.db.grew(entry, sizes.of_item(argv[4]) + sizes.of_frame(value) - frame)
     client.db.event(events.LIST, "linsert", argv[1])
     return len(value)
 
@@ -88,30 +87,11 @@ def lrem(client: ClientView, argv: Argv) -> int:
     value = list_of(entry)
     if entry is None or value is None:
         return 0
-    item = argv[3]
-    there = value.count(item)
-    gone = min(there, abs(count) or there)
-    if not gone:
-        return 0
-    if count < 0:
-        value.reverse()
-    if gone == there:
-        kept = deque(filterfalse(item.__eq__, value))
-    else:
-        kept = deque(_without(value, item, gone))
-    if count < 0:
-        kept.reverse()
-    entry.value = kept
-    removed(client, entry, -gone * sizes.of_item(item), "lrem")
+    kept, gone = lists.without(value, argv[3], count)
+    if gone:
+        entry.value = kept
+        removed(client, entry, [argv[3]] * gone, "lrem")
     return gone
-
-
-def _without(value: List, item: bytes, times: int) -> Iterator[bytes]:
-    """The list less the first `times` of an item."""
-    rest = iter(value)
-    for _ in range(times):
-        yield from takewhile(item.__ne__, rest)
-    yield from rest
 
 
 @command(
@@ -131,14 +111,6 @@ def ltrim(client: ClientView, argv: Argv) -> bytes:
     value = list_of(entry)
     if entry is None or value is None:
         return OK
-    start, stop = span(first, last, len(value))
-    delta = 0
-    if start >= stop:
-        value.clear()
-    else:
-        for _ in range(len(value) - stop):
-            delta -= sizes.of_item(value.pop())
-        for _ in range(start):
-            delta -= sizes.of_item(value.popleft())
-    removed(client, entry, delta, "ltrim")
+    gone = lists.cut(value, *span(first, last, len(value)))
+    removed(client, entry, gone, "ltrim")
     return OK

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from antecache.server import items as lists
 from antecache.server.blocked import Blocked
 from antecache.server.command import Argv, ClientView, command
 from antecache.server.commands.arguments import counted_keys, in_range
@@ -16,7 +17,6 @@ from antecache.server.commands.lists import list_of, pop, push, removed
 from antecache.server.encode import NULL_ARRAY, NullArray
 from antecache.server.errors import SYNTAX, ClientError
 from antecache.server.store import Entry, events
-from antecache.server.store import size as sizes
 
 TWO_KEYS = (1, 2, 1)
 KEYS_BEFORE_TIMEOUT = (1, -2, 1)
@@ -40,18 +40,15 @@ def _move(client: ClientView, argv: Argv, from_left: bool, to_left: bool) -> byt
         return None
     target = source if argv[1] == argv[2] else db.modify(argv[2])
     list_of(target)
-    item = value.popleft() if from_left else value.pop()
+    (item,) = lists.pop(value, 1, left=from_left)
     if target is source:
-        if to_left:
-            value.appendleft(item)
-        else:
-            value.append(item)
+        source.value = lists.push(value, [item], left=to_left)
         db.changed(source)
         db.event(events.LIST, "lpush" if to_left else "rpush", argv[2])
         db.event(events.LIST, "lpop" if from_left else "rpop", argv[1])
     else:
         push(client, argv[2], target, [item], left=to_left)
-        removed(client, source, -sizes.of_item(item), "lpop" if from_left else "rpop")
+        removed(client, source, [item], "lpop" if from_left else "rpop")
     return item
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from antecache.server.command import Argv, ClientView, command
 from antecache.server.commands.arguments import in_range, symmetric
-from antecache.server.commands.lists import ONE_KEY, List, list_of
+from antecache.server.commands.lists import ONE_KEY, list_of
 from antecache.server.errors import SYNTAX, ClientError
+from antecache.server.items import Items
 
 NO_RANK = (
     "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... "
@@ -16,12 +17,12 @@ NO_RANK = (
 )
 
 
-def _matches(value: List, item: bytes, rank: int, most: int) -> Iterator[int]:
+def _matches(value: Items, item: bytes, rank: int, most: int) -> Iterator[int]:
     """Positions of the item, from the `rank`-th match on, among the first `most` items.
 
     A negative rank looks from the end.
     """
-    items = value if rank > 0 else reversed(value)
+    items: Iterable[bytes] = value if rank > 0 else reversed(value)
     if most:
         items = islice(items, most)
     found = (at for at, one in enumerate(items) if one == item)

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from antecache.server import items
 from antecache.server.command import Absent, Argv, ClientView, command
 from antecache.server.commands.arguments import integer
 from antecache.server.commands.hashes import hget
@@ -137,7 +138,7 @@ def _members(entry: Entry | None, options: Options) -> list[bytes]:
     value = entry.value
     if isinstance(value, SortedSet):
         members = [member for _, member in value]
-    elif isinstance(value, deque | set):
+    elif isinstance(value, list | deque | set):
         members = list(value)
     else:
         raise ClientError(WRONGTYPE)
@@ -237,7 +238,7 @@ def sort(client: ClientView, argv: Argv) -> list[bytes | None] | int:
         return found
     db = client.db
     if found:
-        db.put(key, deque(b"" if item is None else item for item in found))
+        db.put(key, items.new(b"" if item is None else item for item in found))
         db.event(events.LIST, "sortstore", key)
     elif db.delete(key):
         db.event(events.GENERIC, "del", key)

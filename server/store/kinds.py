@@ -126,6 +126,7 @@ KINDS: dict[type, Kind] = {
     Row: Kind(
         "hash", lambda row: _of_fields(row.fields()), lambda row: Row(row.columns, row.values)
     ),
+    list: Kind("list", _of_list, list.copy),
     deque: Kind("list", _of_list, deque.copy),
     set: Kind("set", _of_set, set.copy),
 }

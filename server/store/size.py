@@ -22,7 +22,8 @@ SLOT = 65
 OVERHEAD = ENTRY + SLOT
 DICT = 140  # an empty dict that is about to hold fields
 FIELD = 2 * BYTES + 16 + 30  # two strings, rounding of both, their share of the table
-DEQUE = 700  # an empty list: a deque has room for 64 items, of which each is charged a part
+LIST = 88  # an empty list that is about to hold items
+DEQUE = 700  # an empty deque has room for 64 items, of which each is charged a part
 DEADLINE = 80  # the number, and a slot in the expiry index
 FIELD_DEADLINE = 170  # of one field: the number, a slot of a table, an item of a heap
 
@@ -70,6 +71,11 @@ def of_table(members: Collection[bytes]) -> int:
     return sys.getsizeof(members)
 
 
+def of_frame(value: Any) -> int:
+    """Bytes of a list without its items."""
+    return LIST if type(value) is list else DEQUE
+
+
 def of_item(item: bytes) -> int:
     """Bytes one item adds to a list."""
     return BYTES + 16 + len(item)
@@ -84,8 +90,8 @@ def of_value(value: Any) -> int:
         return DICT + extra + sum(of_field(k, v) for k, v in value.items())
     if isinstance(value, set | frozenset):
         return of_table(value) + sum(map(of_member, value))
-    if isinstance(value, deque):
-        return DEQUE + sum(map(of_item, value))
+    if isinstance(value, list | deque):
+        return of_frame(value) + sum(map(of_item, value))
     return int(value.nbytes)
 
 
