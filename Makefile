@@ -16,7 +16,7 @@ FIND_PYTHON := for name in python3.11 python3.12 python3.13 python3.14 python3 p
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test check format bench-hotpath bench-memory bench-policies bench-replay bench-unseen
-.PHONY: bench-prediction image-test clean
+.PHONY: bench-prediction image-test test-clients clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | \
@@ -64,11 +64,14 @@ bench-policies: .venv/.installed-dev ## eviction policies over real traces, agai
 bench-prediction: .venv/.installed-dev ## prediction over real traces at equal total memory, in hours
 	@$(BIN)/python tests/bench/prediction.py $(ARGS)
 
+test-clients: .venv/.installed-dev ## stock client libraries and frameworks (NAMES="celery ioredis")
+	@$(BIN)/python tests/clients/run.py $(NAMES)
+
 image-test: .venv/.installed-dev ## build the container image, start it and ask it
 	@$(BIN)/python -m pytest -m image -s tests/image $(ARGS)
 
 clean: ## remove everything that was made here, the sample database too
-	rm -rf .venv .link build dist data *.egg-info .mypy_cache .ruff_cache .pytest_cache \
+	rm -rf .venv .link .clients build dist data *.egg-info .mypy_cache .ruff_cache .pytest_cache \
 		.import_linter_cache .hypothesis .coverage
 
 $(DATABASE): | .venv/.installed
