@@ -4,8 +4,8 @@ Strings are immutable here, so that a reply which is still being sent never chan
 a SETBIT would then copy the whole value, 100 MB for a bit. So the first bit command
 that changes a string of at least `LARGE` bytes makes a `Buffer` of it, and the
 following ones change that. Only the commands on bits ever see the buffer: the first
-other command that wants the string makes `bytes` of it again (`strings.string_of`),
-and pays the copy that a reply of the whole value costs anyway.
+other command that wants the string makes `bytes` of it again (`settled`), and pays the
+copy that a reply of the whole value costs anyway.
 
 A buffer is charged as the same string would be; up to an eighth more may be reserved
 for growth while it is one.
@@ -13,7 +13,9 @@ for growth while it is one.
 
 from __future__ import annotations
 
-from antecache.server.store import size
+from typing import Any
+
+from antecache.server.store import Entry, size
 
 LARGE = 16_384  # bytes; a shorter string is copied in about a microsecond
 
@@ -36,3 +38,11 @@ class Buffer:
     def copy(self) -> bytes:
         """The string."""
         return bytes(self.data)
+
+
+def settled(entry: Entry) -> Any:
+    """The value of an entry as all commands know it: a buffer becomes a string."""
+    value = entry.value
+    if type(value) is Buffer:
+        value = entry.value = value.copy()
+    return value

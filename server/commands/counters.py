@@ -12,6 +12,7 @@ text stays the same and nobody watches.
 from __future__ import annotations
 
 from antecache.server import longdouble
+from antecache.server.buffer import Buffer
 from antecache.server.command import Argv, ClientView, command
 from antecache.server.commands.arguments import INT_MAX, INT_MIN, integer
 from antecache.server.commands.strings import ONE_KEY, replace, string_of
@@ -35,7 +36,7 @@ def _count(client: ClientView, key: bytes, step: int) -> int:
         return step
     value = entry.value
     if type(value) is not bytes:
-        raise ClientError(WRONGTYPE)
+        raise ClientError(NOT_INTEGER if type(value) is Buffer else WRONGTYPE)
     try:
         number = int(value)
     except ValueError:

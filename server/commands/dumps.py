@@ -6,6 +6,7 @@ read and not needed: a restored key is as new to the eviction policy as any othe
 
 from __future__ import annotations
 
+from antecache.server.buffer import settled
 from antecache.server.command import Argv, ClientView, command
 from antecache.server.commands.arguments import integer
 from antecache.server.commands.hashes import ONE_KEY, read_live
@@ -41,7 +42,7 @@ RECONSTRUCT = (
 def dump_(client: ClientView, argv: Argv) -> bytes | None:
     """DUMP key."""
     entry = read_live(client, argv[1])
-    return None if entry is None else dump(entry.value)
+    return None if entry is None else dump(settled(entry))
 
 
 @command(

@@ -14,6 +14,7 @@ to keep the time bounded.
 
 from __future__ import annotations
 
+from antecache.server.buffer import settled
 from antecache.server.command import Argv, ClientView, command
 from antecache.server.commands.arguments import integer
 from antecache.server.errors import SYNTAX, ClientError
@@ -35,7 +36,7 @@ def lcs(client: ClientView, argv: Argv) -> bytes | int | dict[bytes, object]:
     """LCS key1 key2 [LEN] [IDX] [MINMATCHLEN n] [WITHMATCHLEN]."""
     entries = [client.db.read(key) for key in argv[1:3]]
     for entry in entries:
-        if entry is not None and type(entry.value) is not bytes:
+        if entry is not None and type(settled(entry)) is not bytes:
             raise ClientError("ERR The specified keys must contain string values")
     left, right = (b"" if entry is None else entry.value for entry in entries)
     length_only = indexes = with_length = False

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from antecache.server.backing.base import Row
-from antecache.server.buffer import Buffer
+from antecache.server.buffer import Buffer, settled
 from antecache.server.command import Argv, ClientView, command
 from antecache.server.commands.arguments import (
     EXPIRE_OPTIONS,
@@ -93,12 +93,9 @@ def string_of(entry: Entry | None) -> bytes | None:
     """The string in an entry, None for no entry; raises for any other type."""
     if entry is None:
         return None
-    value = entry.value
+    value = settled(entry)
     if type(value) is bytes:
         return value
-    if type(value) is Buffer:
-        entry.value = text = value.copy()
-        return text
     raise ClientError(WRONGTYPE)
 
 
