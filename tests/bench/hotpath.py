@@ -7,7 +7,8 @@ and the rate mostly measures the client. antecache runs as in production: the
 sample shop as its database, prediction on, every access logged, an eviction
 policy active over all keys; redis-server with allkeys-lru.
 
-Then latency: GETs one after the other while nothing else happens, and while the
+Then the policy `auto` beside `lru` (`policycost.py`), and
+latency: GETs one after the other while nothing else happens, and while the
 trainer learns from a million accesses and fits a Plan.
 
 Targets: GET and SET within 1.25 times redis-server without pipelining, within
@@ -34,6 +35,7 @@ from typing import Any
 
 import redis
 from measure import DATA, children, cpu_seconds, has_redis, one_core, quantile, redis_server
+from policycost import compare_policies
 from rich.console import Console
 from rich.table import Table
 
@@ -81,6 +83,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             result["cost"], missed = _compare(servers, options)
             trainers = sum(cpu_seconds(child) for child in children(server.pid))
             console.print(f"CPU of the trainer meanwhile: {trainers:.1f} s")
+        if not options.no_policies:
+            result["policies"], more = compare_policies(
+                settings,
+                lambda *what: _cost(*what, options.scale / 2),
+                lambda port: _fill(port, options.scale),
+                rounds=options.rounds,
+                depths=options.depths,
+                console=console,
+            )
+            missed += more
     if not options.no_training:
         with start(settings) as server:
             result["training"] = _training(server, options)
@@ -97,7 +109,7 @@ def _compare(
 ) -> tuple[dict[str, Any], list[str]]:
     """Medians of all rounds as plain data, and which targets were missed."""
     for port, _ in servers.values():
-        _benchmark(port, "set", 16, max(1000, int(4 * KEYS * min(1.0, options.scale))))
+        _fill(port, options.scale)
     found: dict[tuple[str, int], Costs] = {}
     for round_ in range(options.rounds):
         for depth in options.depths:
@@ -126,6 +138,10 @@ def _compare(
         plain[f"{command} P={depth}"] = {**medians, "ratio": ratio, "rounds": costs}
     console.print(table)
     return plain, missed
+
+
+def _fill(port: int, scale: float) -> None:
+    _benchmark(port, "set", 16, max(1000, int(4 * KEYS * min(1.0, scale))))
 
 
 def _cost(port: int, pid: int, command: str, depth: int, scale: float) -> float:
@@ -266,6 +282,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--depths", type=_depths, default=tuple(DEPTHS), help="of the pipeline")
     parser.add_argument("--scale", type=float, default=1.0, help="of requests and history")
     parser.add_argument("--no-training", action="store_true", help="leave out the latency part")
+    parser.add_argument("--no-policies", action="store_true", help="leave out auto against lru")
     parser.add_argument("--profile", action="store_true", help="py-spy instead of comparing")
     parser.add_argument("--data", type=Path, default=DATA, help="folder of database and profiles")
     parser.add_argument("--json", type=Path, help="write the results there too")

@@ -43,6 +43,11 @@ def test_it_compares_cost_and_latency(tmp_path: Path) -> None:
         assert 0.1 < row["redis"] < 1000  # microseconds of CPU
         assert row["ratio"] == pytest.approx(row["antecache"] / row["redis"])
     assert mset["antecache"] > get["antecache"]  # ten keys against one
+    policies = read["policies"]
+    assert {name.partition(", ")[2] for name in policies} == {"all fit", "two of three"}
+    for row in policies.values():
+        assert 0.1 < row["lru"] < 1000
+        assert row["ratio"] == pytest.approx(row["auto"] / row["lru"])
     latency = read["training"]
     for part in ("idle", "learning", "after RETRAIN"):
         assert 0 < latency[part]["p50"] <= latency[part]["p99"] <= latency[part]["max"]
