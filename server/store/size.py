@@ -22,8 +22,8 @@ SLOT = 65
 OVERHEAD = ENTRY + SLOT
 DICT = 140  # an empty dict that is about to hold fields
 FIELD = 2 * BYTES + 16 + 30  # two strings, rounding of both, their share of the table
-LIST = 88  # an empty list that is about to hold items
-DEQUE = 700  # an empty deque has room for 64 items, of which each is charged a part
+LIST = 64  # an empty list, and some room for more
+DEQUE = 500  # a deque without what it holds: an end of its first and last block is empty
 DEADLINE = 80  # the number, and a slot in the expiry index
 FIELD_DEADLINE = 170  # of one field: the number, a slot of a table, an item of a heap
 
@@ -77,8 +77,8 @@ def of_frame(value: Any) -> int:
 
 
 def of_item(item: bytes) -> int:
-    """Bytes one item adds to a list."""
-    return BYTES + 16 + len(item)
+    """Bytes one item adds to a list, its pointer included."""
+    return 8 + ((BYTES + 15 + len(item)) & ~15)
 
 
 def of_value(value: Any) -> int:

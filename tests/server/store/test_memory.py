@@ -13,7 +13,7 @@ SCRIPT = textwrap.dedent(
     """
     import json, sys
     from antecache.policies.registry import find
-    from antecache.server import process
+    from antecache.server import items, process
     from antecache.server.backing.base import Row
     from antecache.server.hash import Hash
     from antecache.server.store import Store
@@ -41,6 +41,14 @@ SCRIPT = textwrap.dedent(
             value = SortedSet()
             for n in range(100):
                 value.add(b"member:%010d" % (number * 100 + n), n * 104_729 % 100_003 + 0.5)
+        elif kind == "short list":
+            value = [b"%020d" % (number + item) for item in range(5)]
+        elif kind == "long list":
+            value = items.new([b"%020d" % (number + item) for item in range(500)])
+        elif kind == "small set":
+            value = {b"%020d" % (number + member) for member in range(5)}
+        elif kind == "large set":
+            value = {b"%020d" % (number + member) for member in range(500)}
         else:
             value = Row(columns, (number, "name %d" % number, "%d.50" % number, "%060d" % number))
         entry = db.put(key, value, store.now + 600_000 + number if kind == "expiring" else 0)
@@ -50,11 +58,18 @@ SCRIPT = textwrap.dedent(
     """
 )
 
-KEYS = {"sorted set": 4000, "expiring fields": 60_000}
+KEYS = {
+    **{"sorted set": 4000, "expiring fields": 60_000},
+    **{"short list": 60_000, "long list": 1000, "small set": 60_000, "large set": 1000},
+}
 
 
 @pytest.mark.parametrize(
-    "kind", ["string", "expiring", "hash", "row", "expiring fields", "sorted set"]
+    "kind",
+    [
+        *("string", "expiring", "hash", "row", "expiring fields", "sorted set"),
+        *("short list", "long list", "small set", "large set"),
+    ],
 )
 def test_the_estimate_is_within_a_tenth_of_the_resident_set(kind: str) -> None:
     done = subprocess.run(
