@@ -29,10 +29,12 @@ from antecache.predictor.plan import Plan
 from antecache.predictor.trainer import Trainer
 from antecache.server import command, errors, monitor, process
 from antecache.server.accesslog import AccessLog
+from antecache.server.acl.users import Users
 from antecache.server.backing.base import Backing, BackingError, Source
 from antecache.server.backing.registry import open_backing
 from antecache.server.backing.sources import Sources
 from antecache.server.blocked import Blocked
+from antecache.server.commands.client import describe
 from antecache.server.config import Config
 from antecache.server.dispatch import Dispatch
 from antecache.server.errors import ClientError, ConfigError
@@ -100,6 +102,7 @@ class Server:
         self.watches = Watches(self.store)
         self.scripts = Scripts(self)
         self.pubsub = PubSub()
+        self.users = Users(self, lambda client: describe([client], client, client.last_command))
         self.notifications = Notifications(self.store, self.pubsub)
         self.notifications.listen(config.notify_keyspace_events)
         self.sources = Sources([])
@@ -217,14 +220,10 @@ class Server:
 
     # -- connections --------------------------------------------------------
 
-    def password_needed(self) -> bool:
-        """Whether a new client must authenticate."""
-        return bool(self.config.requirepass)
-
     @property
     def protected(self) -> bool:
         """Whether only this machine may connect: protected mode without a password."""
-        return self.config.protected_mode and not self.config.requirepass
+        return self.config.protected_mode and self.users.default.no_password
 
     def connected(self, session: Session) -> None:
         """A connection was made: register it, or say why not and close."""

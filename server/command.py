@@ -22,6 +22,8 @@ from antecache.server.errors import ClientError, unknown_subcommand
 
 if TYPE_CHECKING:
     from antecache.policies.registry import Choice
+    from antecache.server.acl.user import User
+    from antecache.server.acl.users import Users
     from antecache.server.config import Config
     from antecache.server.histogram import Histogram
     from antecache.server.lua.scripts import Scripts
@@ -171,8 +173,12 @@ def _categories(row: Command, extra: str) -> tuple[str, ...]:
     """ACL categories as Redis derives them from flags, plus the command's own."""
     found = list(extra.split())
     by_group = {"sorted_set": "sortedset", "transactions": "transaction", "generic": "keyspace"}
-    group = by_group.get(row.group, row.group)
-    if group not in ("server", "cluster", "prediction"):
+    name = (row.parent or row).name
+    group = {"command": "connection", "wait": "connection", "sort": "", "sort_ro": ""}.get(
+        name, by_group.get(row.group, row.group)
+    )
+    container = not row.flags and row.arity == -2 and row.parent is None
+    if group and not container and group not in ("server", "cluster", "prediction", "pubsub"):
         found.append(group)
     flags = set(row.flags)
     if row.write:
@@ -267,7 +273,8 @@ class ClientView(Protocol):
     lib_name: bytes  # CLIENT SETINFO
     lib_version: bytes
     authenticated: bool
-    user: bytes  # the only one there is: b"default"
+    user: bytes  # its name, as CLIENT LIST shows it
+    account: User  # whose permissions hold
     transaction: list[Argv] | None  # commands queued since MULTI
     transaction_failed: bool  # one of them was refused: EXEC will be too
     transaction_dirty: bool  # a watched key changed; `server.watches` keeps it
@@ -335,6 +342,7 @@ class ServerView(Protocol):
     stats: Stats
     watches: Watches
     scripts: Scripts
+    users: Users
     pubsub: PubSub
     tracking: Tracking
     timings: Timings  # how long commands took

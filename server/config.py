@@ -45,6 +45,7 @@ ALIASES = {
     "lua_time_limit": "busy_reply_threshold",
     "maxmemory_policy": "policy",
     "source": "sources",
+    "user": "users",
     "rule": "rules",
 }
 
@@ -102,6 +103,14 @@ class Config(msgspec.Struct, kw_only=True):
     tcp_backlog: Positive = 511
     #: Password of the default user; empty asks for none.
     requirepass: str = ""
+    #: Users and their ACL rules, one a line, such as worker on >secret ~jobs:* +@list
+    users: str = ""
+    #: File of ACL users, instead of `users`; ACL LOAD reads it, ACL SAVE writes it.
+    aclfile: str = ""
+    #: Which channels a new user may use: allchannels or resetchannels (none).
+    acl_pubsub_default: Literal["allchannels", "resetchannels"] = "resetchannels"
+    #: Refusals that ACL LOG keeps.
+    acllog_max_len: Count = 128
     #: Without a password, refuse clients that do not come from this machine.
     protected_mode: bool = True
     #: Databases that SELECT can choose from. Sources own keys of database 0.

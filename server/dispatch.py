@@ -383,6 +383,10 @@ class Dispatch:
             return errors.wrong_arity(row.full_name)
         if not session.authenticated and "no_auth" not in row.flags:
             return errors.NOAUTH
+        if not session.account.unrestricted:
+            refusal: str | None = session.server.users.refusal(session, row, argv)
+            if refusal is not None:
+                return refusal
         if row.denyoom and self._full():
             return errors.OOM
         return None
@@ -416,7 +420,10 @@ class Dispatch:
         wanted: dict[bytes, None] = {}
         for argv in commands:
             row = self.find(argv)
-            if row is not None and row.accepts(len(argv)):
+            if row is None or not row.accepts(len(argv)):
+                continue
+            account = session.account
+            if account.unrestricted or account.denies(row, argv) is None:
                 wanted.update(dict.fromkeys(self._absent(session, row.keys(argv))))
         return list(wanted)
 

@@ -58,6 +58,8 @@ def redacted(argv: Argv) -> Argv:
         return [argv[0], *(REDACTED for _ in argv[1:])]
     if name == b"hello":
         return _hello(argv)
+    if name == b"acl" and len(argv) > 2 and argv[1].lower() == b"setuser":
+        return [*argv[:2], *(REDACTED for _ in argv[2:])]
     if name == b"config" and len(argv) > 3 and argv[1].lower() == b"set":
         shown = list(argv)
         for at in range(2, len(argv) - 1, 2):

@@ -104,6 +104,8 @@ SETTINGS: dict[str, Setting] = {
     "latency-tracking-info-percentiles": _setting("latency_tracking_info_percentiles", percentiles),
     "tracking-table-max-keys": _setting("tracking_table_max_keys", integer(0, LONG)),
     "notify-keyspace-events": _setting("notify_keyspace_events", parse_events),
+    "acllog-max-len": _setting("acllog_max_len", integer(0, LONG)),
+    "acl-pubsub-default": _setting("acl_pubsub_default", one_of("allchannels", "resetchannels")),
     "busy-reply-threshold": _setting("busy_reply_threshold", integer(0, LONG)),
     "lua-time-limit": _setting("busy_reply_threshold", integer(0, LONG)),
     "loglevel": _setting("loglevel", one_of("debug", "verbose", "notice", "warning")),
@@ -119,7 +121,8 @@ _AT_START: dict[str, Callable[[str], Any]] = {
     "port": integer(0, 65535),
 }
 
-_HIDDEN = {"sources", "rules", "policy", "host"}  # lists of tables; shown under Redis's name below
+# Lists of tables; secrets (ACL LIST shows them); shown under Redis's name below.
+_HIDDEN = {"sources", "rules", "users", "policy", "host"}
 
 
 def _fixed_at_start() -> Iterator[tuple[str, Setting]]:
@@ -150,9 +153,6 @@ def _fixed() -> Iterator[tuple[str, Fixed]]:
 # Facts about this server in Redis's words. Thresholds of encodings are what OBJECT ENCODING
 # goes by.
 _FIXED = """
-acl-pubsub-default resetchannels
-aclfile
-acllog-max-len 128
 active-defrag-cycle-max 25
 active-defrag-cycle-min 1
 active-defrag-ignore-bytes 104857600

@@ -59,6 +59,7 @@ class Session(asyncio.Protocol):
         "_transaction",
         "_transport",
         "_waiting",
+        "account",
         "address",
         "busy",
         "created",
@@ -122,7 +123,8 @@ class Session(asyncio.Protocol):
         self.out: list[bytes] = []
         self.address = self.local_address = ""
         self.fd = -1
-        self._authenticated = not server.password_needed()
+        self.account = server.users.default
+        self._authenticated = server.users.open
         self._transaction: list[Argv] | None = None
         self._reply_mode = "on"
         self._monitoring = False
@@ -152,6 +154,7 @@ class Session(asyncio.Protocol):
         self.special = (
             self.server.attending
             or not self._authenticated
+            or not self.account.unrestricted
             or self._transaction is not None
             or self._reply_mode != "on"
             or self._monitoring
@@ -497,7 +500,8 @@ class Session(asyncio.Protocol):
         self.transaction = None
         self.server.watches.forget(self)
         self.user = b"default"
-        self.authenticated = not self.server.password_needed()
+        self.account = self.server.users.default
+        self.authenticated = self.server.users.open
 
     @property
     def last_active(self) -> float:

@@ -9,7 +9,7 @@ is unused.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from antecache.server import errors
@@ -218,7 +218,7 @@ def kill(client: ClientView, argv: Argv) -> Any:
             raise ClientError("ERR No such client")
         _close(client, victims)
         return OK
-    keep_self, tests = _filters(argv)
+    keep_self, tests = _filters(client, argv)
     victims = [
         one
         for one in _all(client)
@@ -240,7 +240,7 @@ def _close(client: ClientView, victims: Iterable[ClientView]) -> None:
             one.kill()
 
 
-def _filters(argv: Argv) -> tuple[bool, list[Callable[[ClientView], bool]]]:
+def _filters(client: ClientView, argv: Argv) -> tuple[bool, list[Callable[[ClientView], bool]]]:
     """Whether to spare the asking client, and the tests of CLIENT KILL's filters."""
     keep_self = True
     tests: list[Callable[[ClientView], bool]] = []
@@ -253,11 +253,13 @@ def _filters(argv: Argv) -> tuple[bool, list[Callable[[ClientView], bool]]]:
                 raise ClientError(errors.SYNTAX)
             keep_self = value.lower() == b"yes"
         else:
-            tests.append(_filter(name, value))
+            tests.append(_filter(name, value, client.server.users.by_name))
     return keep_self, tests
 
 
-def _filter(name: bytes, value: bytes) -> Callable[[ClientView], bool]:
+def _filter(
+    name: bytes, value: bytes, users: Collection[bytes]
+) -> Callable[[ClientView], bool]:
     if name == b"id":
         number = integer(value, BAD_ID)
         if number < 1:
@@ -271,7 +273,7 @@ def _filter(name: bytes, value: bytes) -> Callable[[ClientView], bool]:
     if name == b"laddr":
         return lambda one: one.local_address.encode() == value
     if name == b"user":
-        if value != b"default":
+        if value not in users:
             raise ClientError(f"ERR No such user '{shown(value)}'")
         return lambda one: one.user == value
     if name == b"maxage":

@@ -152,6 +152,10 @@ def _apply(server: ServerView, setting: Setting, value: Any) -> None:
     elif field == "latency_tracking":
         server.timings.switch(value, every())
         server.watch_slow()
+    elif field == "requirepass":
+        server.users.set_requirepass(value)
+    elif field == "acllog_max_len":
+        server.users.log.set_limit(value)
     elif field == "slowlog_max_len":
         server.slowlog.set_limit(value)
     elif field == "tracking_table_max_keys":

@@ -1,13 +1,11 @@
 """The connection itself: PING, ECHO, SELECT, HELLO, AUTH, QUIT, RESET.
 
-There is one user, `default`; its password is the setting `requirepass`, read at
-every AUTH so that CONFIG SET takes effect at once. As in Redis, a client that is
-authenticated stays so when the password changes. ACL users are not offered.
+As in Redis, a client that is authenticated stays so when the password of its user
+changes. Who the users are is `server/acl/`.
 """
 
 from __future__ import annotations
 
-import hmac
 from typing import Any
 
 from antecache.server import errors
@@ -88,18 +86,12 @@ def auth(client: ClientView, argv: Argv) -> Any:
     """AUTH password, or AUTH username password."""
     if len(argv) > 3:
         raise ClientError(errors.SYNTAX)
-    if len(argv) == 2 and not client.server.config.requirepass:
+    if len(argv) == 2 and client.server.users.default.no_password:
         raise ClientError(NO_PASSWORD)
-    authenticate(client, argv[1] if len(argv) == 3 else b"default", argv[-1])
-    return OK
-
-
-def authenticate(client: ClientView, user: bytes, password: bytes) -> None:
-    """Let the client in, or raise WRONGPASS; any password does when none is set."""
-    wanted = client.server.config.requirepass.encode("utf-8", "surrogateescape")
-    if user != b"default" or (wanted and not hmac.compare_digest(wanted, password)):
+    user = argv[1] if len(argv) == 3 else b"default"
+    if not client.server.users.enter(client, user, argv[-1], argv):
         raise ClientError(errors.WRONGPASS)
-    client.authenticated = True
+    return OK
 
 
 @command(
@@ -130,8 +122,8 @@ def hello(client: ClientView, argv: Argv) -> dict[bytes, Any]:
             at += 2
         else:
             raise ClientError(f"ERR Syntax error in HELLO option '{shown(argv[at])}'")
-    if login is not None:
-        authenticate(client, *login)
+    if login is not None and not client.server.users.enter(client, *login, argv):
+        raise ClientError(errors.WRONGPASS)
     if not client.authenticated:
         raise ClientError(HELLO_NOAUTH)
     if name is not None:

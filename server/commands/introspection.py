@@ -1,8 +1,7 @@
 """COMMAND: the command table, told to clients.
 
-Everything comes from the rows of the table. Flags of key positions (what a
-command does to a key) are derived from whether it reads or writes, with the
-exceptions that Redis's own table has for overwriting and deleting commands.
+Everything comes from the rows of the table, but for what a command does to its keys
+(`keyaccess.py`).
 """
 
 from __future__ import annotations
@@ -15,24 +14,9 @@ from antecache.server.command import TABLE, Argv, ClientView, Command, command, 
 from antecache.server.encode import Members
 from antecache.server.errors import ClientError, unknown_subcommand
 from antecache.server.glob import matcher
+from antecache.server.keyaccess import flags_of, keys_with_flags
 
 FLAGS = "loading stale"
-
-# What Redis's table says of keys, where it isn't reading or updating.
-_OVERWRITE = ("OW", "update")
-_DELETE = ("RM", "delete")
-_KEY_FLAGS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("set", "mset", "setex", "psetex"), _OVERWRITE),
-    **dict.fromkeys(("setnx", "msetnx"), ("OW", "insert")),
-    **dict.fromkeys(("del", "unlink"), _DELETE),
-    **dict.fromkeys(("append", "hset", "hmset", "hsetnx", "setrange"), ("RW", "update")),
-    "hdel": ("RW", "delete"),
-    "getdel": ("RW", "access", "delete"),
-    **dict.fromkeys(("exists", "ttl", "pttl", "type", "strlen", "hlen", "hexists"), ("RO",)),
-    **dict.fromkeys(("expiretime", "pexpiretime", "hstrlen", "touch"), ("RO",)),
-    **dict.fromkeys(("expire", "pexpire", "expireat", "pexpireat", "persist"), ("RW", "update")),
-}
-
 
 @command(
     "command",
@@ -73,7 +57,7 @@ def _key_specs(row: Command) -> list[dict[bytes, Any]]:
     last = row.last - row.first if row.last >= 0 else row.last
     return [
         {
-            b"flags": Members(key_flags(row)),
+            b"flags": Members(flags_of(row)[0]),
             b"begin_search": {b"type": b"index", b"spec": {b"index": row.first}},
             b"find_keys": {
                 b"type": b"range",
@@ -81,11 +65,6 @@ def _key_specs(row: Command) -> list[dict[bytes, Any]]:
             },
         }
     ]
-
-
-def key_flags(row: Command) -> tuple[str, ...]:
-    """What the command does to its keys, in the words of COMMAND GETKEYSANDFLAGS."""
-    return _KEY_FLAGS.get(row.name, ("RW", "access", "update") if row.write else ("RO", "access"))
 
 
 def _named(name: bytes) -> Command | None:
@@ -196,8 +175,8 @@ def getkeys(client: ClientView, argv: Argv) -> list[bytes]:
 )
 def getkeysandflags(client: ClientView, argv: Argv) -> list[Any]:
     """The keys and what the command does to each."""
-    row, keys = _keys(argv)
-    return [[key, Members(key_flags(row))] for key in keys]
+    row, _ = _keys(argv)
+    return [[key, Members(flags)] for key, flags in keys_with_flags(row, argv[2:])]
 
 
 def _keys(argv: Argv) -> tuple[Command, list[bytes]]:

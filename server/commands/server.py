@@ -11,9 +11,8 @@ import time
 from typing import Any
 
 from antecache.server import errors
-from antecache.server.command import Argv, ClientView, command, container, every
+from antecache.server.command import Argv, ClientView, command
 from antecache.server.commands.arguments import integer
-from antecache.server.commands.texts import shown, too_many
 from antecache.server.encode import OK, Encoded, Verbatim
 from antecache.server.errors import ClientError
 from antecache.server.info import render
@@ -24,10 +23,6 @@ NO_DEBUG = (
     'ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you '
     "can run it from a local connection, otherwise you need to set this option in the "
     "configuration file, and then restart the server."
-)
-CATEGORIES = (
-    "keyspace read write set sortedset list hash string bitmap hyperloglog geo stream pubsub "
-    "admin fast slow blocking dangerous connection transaction scripting"
 )
 NO_PERSISTENCE = "ERR this server has no persistence: nothing can be saved to disk"
 
@@ -218,51 +213,3 @@ def wait(client: ClientView, argv: Argv) -> int:
 def debug(client: ClientView, argv: Argv) -> Any:
     """Never allowed, as in a Redis whose `enable-debug-command` is `no`."""
     raise ClientError(NO_DEBUG)
-
-
-container(
-    "acl", group="server", since="6.0.0", summary="A container for Access List Control commands."
-)
-
-
-@command(
-    "acl|whoami",
-    2,
-    flags="noscript loading stale",
-    summary="Returns the authenticated username of the current connection.",
-)
-def whoami(client: ClientView, argv: Argv) -> bytes:
-    """`default`, the only user."""
-    return client.user
-
-
-@command(
-    "acl|users",
-    2,
-    flags=ADMIN,
-    complexity="O(N). Where N is the number of configured users.",
-    summary="Lists all ACL users.",
-)
-def users(client: ClientView, argv: Argv) -> list[bytes]:
-    """`default`, the only user."""
-    return [b"default"]
-
-
-@command(
-    "acl|cat",
-    -2,
-    flags="noscript loading stale",
-    summary="Lists the ACL categories, or the commands inside a category.",
-)
-def cat(client: ClientView, argv: Argv) -> list[bytes]:
-    """ACL CAT [category]: the names Redis has, their commands from the table."""
-    if len(argv) > 3:
-        raise too_many("ACL", argv[1])
-    used = (category for row in every() for category in row.categories)
-    known = dict.fromkeys((*CATEGORIES.split(), *used))
-    if len(argv) == 2:
-        return [category.encode() for category in known]
-    wanted = argv[2].lower().decode("utf-8", "replace")
-    if wanted not in known:
-        raise ClientError(f"ERR Unknown category '{shown(argv[2])}'")
-    return [row.full_name.encode() for row in every() if wanted in row.categories]

@@ -187,6 +187,11 @@ class Execution:
             return ARITY
         if "noscript" in row.flags:
             return NOT_ALLOWED
+        account = self._client.account
+        if not account.unrestricted:
+            refusal = self._server.users.refusal(self._client, row, argv, "lua")
+            if refusal is not None:
+                return f"ERR ACL failure in script: {refusal.removeprefix('NOPERM ')}"
         if self._read_only and (row.write or row.name in MAY_REPLICATE):
             return READ_ONLY
         if row.denyoom and self._full and not self.wrote and not self._any_memory:
@@ -202,4 +207,5 @@ class Execution:
         row: Command | None = self._server.dispatch.find(argv)
         if row is None or (row.subcommands and len(argv) > 1):
             return None
-        return True
+        account = self._client.account
+        return bool(account.unrestricted or account.denies(row, argv) is None)

@@ -297,6 +297,7 @@ async def test_a_changed_setting_is_shown_as_changed(serve: Any, connect: Any) -
                 "policy": "s3fifo",
                 "lua-time-limit": "4000",  # the same setting as busy-reply-threshold
                 "requirepass": "secret",
+                "acl-pubsub-default": "allchannels",
                 "protected-mode": "no",
                 "client-output-buffer-limit": "normal 0 0 0 slave 1 2 3 pubsub 4 5 6",
             }.get(name, "2097152")
