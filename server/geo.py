@@ -12,14 +12,20 @@ their order are Redis's (geohash.c, geohash_helper.c), because the digits of
 positions and distances and the order of unsorted answers follow from them.
 Distances are haversines, in metres.
 
+Of many places at once, NumPy finds those that cannot be in an area. Its sines may differ
+from C's in the last bits, so what is left, with some margin, is measured one by one.
+
 What this file does not do: read or answer commands (`commands/geo.py`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 STEPS = 26  # bits of each coordinate in a score
 LATITUDE = 85.05112878  # the limit of the Web Mercator projection, EPSG:3857
@@ -31,6 +37,11 @@ HASH_CHARS = 11
 
 Position = tuple[float, float]
 """Longitude and latitude in degrees."""
+
+Degrees = npt.NDArray[np.float64]
+
+MANY = 32  # places from which NumPy pays
+MARGIN = 1 + 1e-9  # by which rough distances may be wrong
 
 
 # -- cells ------------------------------------------------------------------
@@ -45,14 +56,21 @@ def _spread(number: int) -> int:
     return (number | number << 1) & 0x5555555555555555
 
 
+_GATHER = (
+    (1, 0x3333333333333333),
+    (2, 0x0F0F0F0F0F0F0F0F),
+    (4, 0x00FF00FF00FF00FF),
+    (8, 0x0000FFFF0000FFFF),
+    (16, 0x00000000FFFFFFFF),
+)
+
+
 def _gather(number: int) -> int:
     """Undo `_spread`; what stands at odd bits is dropped."""
     number &= 0x5555555555555555
-    number = (number | number >> 1) & 0x3333333333333333
-    number = (number | number >> 2) & 0x0F0F0F0F0F0F0F0F
-    number = (number | number >> 4) & 0x00FF00FF00FF00FF
-    number = (number | number >> 8) & 0x0000FFFF0000FFFF
-    return (number | number >> 16) & 0x00000000FFFFFFFF
+    for step, mask in _GATHER:
+        number = (number | number >> step) & mask
+    return number
 
 
 def _cell(position: Position, steps: int, limit: float = LATITUDE) -> tuple[int, int]:
@@ -110,6 +128,21 @@ def text_of(position: Position) -> bytes:
     return bytes(ALPHABET[bits >> shift & 31] for shift in shifts) + ALPHABET[:1]
 
 
+def _positions(scores: Sequence[float]) -> tuple[Degrees, Degrees]:
+    """`position_of` of many scores, to the last bit; the scores are cells of the grid."""
+    bits = np.array(scores).astype(np.uint64)
+    cells = float(1 << STEPS)
+    found = []
+    for shift, limit in ((1, LONGITUDE), (0, LATITUDE)):
+        number = (bits >> np.uint64(shift)) & np.uint64(0x5555555555555555)
+        for step, mask in _GATHER:
+            number = (number | number >> np.uint64(step)) & np.uint64(mask)
+        low = -limit + (number / cells) * (limit + limit)
+        high = -limit + ((number + np.uint64(1)) / cells) * (limit + limit)
+        found.append(np.clip((low + high) / 2, -limit, limit))
+    return found[0], found[1]
+
+
 # -- distances --------------------------------------------------------------
 
 
@@ -120,13 +153,26 @@ def _along_meridian(one: float, other: float) -> float:
 
 def distance(one: Position, other: Position) -> float:
     """Metres between two positions, along the great circle."""
-    half = math.sin((_radians(other[0]) - _radians(one[0])) / 2)
-    if half == 0.0:
-        return _along_meridian(one[1], other[1])
-    south, north = _radians(one[1]), _radians(other[1])
-    rise = math.sin((north - south) / 2)
-    chord = rise * rise + math.cos(south) * math.cos(north) * half * half
-    return 2.0 * EARTH_RADIUS * math.asin(min(math.sqrt(chord), 1.0))
+    return _from(one)(*other)
+
+
+def _from(centre: Position) -> Callable[[float, float], float]:
+    """A function from longitude and latitude to the metres between there and `centre`."""
+    sin, cos, asin, sqrt = math.sin, math.cos, math.asin, math.sqrt
+    degree, diameter = _DEGREE, 2.0 * EARTH_RADIUS
+    longitude, latitude = _radians(centre[0]), _radians(centre[1])
+    cosine = cos(latitude)
+
+    def measure(east: float, north: float) -> float:
+        half = sin((east * degree - longitude) / 2)
+        if half == 0.0:
+            return EARTH_RADIUS * abs(north * degree - latitude)
+        north *= degree
+        rise = sin((north - latitude) / 2)
+        chord = sqrt(rise * rise + cosine * cos(north) * half * half)
+        return diameter * asin(chord if chord < 1.0 else 1.0)
+
+    return measure
 
 
 _DEGREE = math.pi / 180.0
@@ -141,6 +187,14 @@ def _degrees(radians: float) -> float:
 
 
 # -- areas ------------------------------------------------------------------
+
+
+class Found(NamedTuple):
+    """A place inside an area; `distance` is from the centre, in metres."""
+
+    member: bytes
+    score: float
+    distance: float
 
 
 class Area(NamedTuple):
@@ -158,13 +212,63 @@ class Area(NamedTuple):
 
     def distance(self, position: Position) -> float | None:
         """Metres from the centre, or None for a position outside."""
-        if self.box:
-            if _along_meridian(position[1], self.centre[1]) > self.height / 2:
+        return self._measure()(*position)
+
+    def _measure(self) -> Callable[[float, float], float | None]:
+        measure = _from(self.centre)
+        if not self.box:
+            radius = self.radius
+
+            def in_circle(east: float, north: float) -> float | None:
+                metres = measure(east, north)
+                return None if metres > radius else metres
+
+            return in_circle
+        longitude, latitude = self.centre
+        beside, above = self.width / 2, self.height / 2
+
+        def in_box(east: float, north: float) -> float | None:
+            if _along_meridian(north, latitude) > above:
                 return None
-            beside = distance(position, (self.centre[0], position[1]))
-            return None if beside > self.width / 2 else distance(self.centre, position)
-        metres = distance(self.centre, position)
-        return None if metres > self.radius else metres
+            if distance((east, north), (longitude, north)) > beside:
+                return None
+            return measure(east, north)
+
+        return in_box
+
+    def select(self, pairs: Sequence[tuple[float, bytes]]) -> list[Found]:
+        """Those of some pairs of scores and members that are inside, in their order."""
+        if len(pairs) < MANY:
+            positions = [position_of(score) for score, _ in pairs]
+        else:
+            east, north = _positions([score for score, _ in pairs])
+            kept = np.flatnonzero(self._roughly(east, north))
+            pairs = [pairs[at] for at in kept.tolist()]
+            positions = list(zip(east[kept].tolist(), north[kept].tolist(), strict=True))
+        found = []
+        measure = self._measure()
+        for (score, member), (longitude, latitude) in zip(pairs, positions, strict=True):
+            metres = measure(longitude, latitude)
+            if metres is not None:
+                found.append(Found(member, score, metres))
+        return found
+
+    def _roughly(self, east: Degrees, north: Degrees) -> npt.NDArray[np.bool_]:
+        """Which places may be inside."""
+        reach = self.width / 2 if self.box else self.radius
+        half = np.sin((east - self.centre[0]) * (_DEGREE / 2))
+        cosine = np.cos(north * _DEGREE)
+        if self.box:
+            rise = EARTH_RADIUS * _DEGREE * np.abs(north - self.centre[1])
+            chord = np.square(half * cosine)
+            near = rise <= self.height / 2 * MARGIN + 1
+        else:
+            chord = np.square(np.sin((north - self.centre[1]) * (_DEGREE / 2)))
+            chord += np.square(half) * cosine * math.cos(_radians(self.centre[1]))
+            near = np.ones(len(east), dtype=np.bool_)
+        metres = 2.0 * EARTH_RADIUS * np.arcsin(np.sqrt(np.minimum(chord, 1.0)))
+        inside: npt.NDArray[np.bool_] = near & (metres <= reach * MARGIN + 1)
+        return inside
 
     def scores(self) -> Iterator[tuple[int, int]]:
         """Ranges of scores, the upper end excluded, that hold everything in the area."""

@@ -8,7 +8,7 @@ made sense.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 from antecache.server import geo
 from antecache.server.command import Argv, ClientView, command
@@ -17,7 +17,7 @@ from antecache.server.commands.geo import coordinates, position, shown, unit
 from antecache.server.commands.ranges import score
 from antecache.server.commands.zsets import ONE_KEY, keep, zset_of
 from antecache.server.errors import SYNTAX, ClientError
-from antecache.server.geo import Area, Position
+from antecache.server.geo import Area, Found, Position
 from antecache.server.zset import SortedSet
 
 RADIUS = (
@@ -30,12 +30,8 @@ SEARCH = (
 )
 
 
-class Found(NamedTuple):
-    """A place inside the area; `distance` is from the centre, in metres."""
-
-    member: bytes
-    score: float
-    distance: float
+AT_ONCE = 4096  # places looked at together
+FIRST_LOOK = 64  # of those that ANY looks at, in the hope that they are enough
 
 
 class _Search:
@@ -175,14 +171,16 @@ class _Search:
             self.shape == "box",
         )
         enough = self.count if self.any else 0
+        step = FIRST_LOOK if enough else AT_ONCE
         found: list[Found] = []
         for first, end in area.scores():
-            for held, member in zset.slice(zset.first_at(first), zset.first_at(end)):
-                metres = area.distance(geo.position_of(held))
-                if metres is not None:
-                    found.append(Found(member, held, metres))
-                    if len(found) == enough:
-                        return found
+            start, stop = zset.first_at(first), zset.first_at(end)
+            while start < stop:
+                found += area.select(zset.slice(start, min(start + step, stop)))
+                if enough and len(found) >= enough:
+                    return found[:enough]
+                start += step
+                step = min(2 * step, AT_ONCE)
         return found
 
 

@@ -50,6 +50,33 @@ def test_ranges_of_scores_cover_the_area(box: bool) -> None:
                 assert any(low <= bits < high for low, high in ranges), (centre, reach, place)
 
 
+def test_many_places_are_selected_as_one_by_one() -> None:
+    """What is looked at in bulk: positions to the last bit, and none lost at the border."""
+    rng = random.Random(4)
+    for turn in range(40):
+        centre = rng.uniform(-180, 180), rng.uniform(-85, 85)
+        reach = 10 ** rng.uniform(0, 7.3)
+        wide = max(reach / 111_000, 1e-4)
+        pairs = []
+        for n in range(400):
+            east = centre[0] + rng.gauss(0, wide)
+            north = max(-85.0, min(85.0, centre[1] + rng.gauss(0, wide)))
+            pairs.append((float(geo.score_of(((east + 180) % 360 - 180, north))), b"%d" % n))
+        area = geo.Area(centre, reach)
+        if turn % 2:
+            area = geo.Area(centre, reach, reach, reach * rng.uniform(0.2, 2), True)
+        elif turn % 3 == 0:  # one of the places is exactly on the border
+            radius = geo.distance(centre, geo.position_of(pairs[7][0]))
+            area = geo.Area(centre, radius)
+        wanted = []
+        for score, member in pairs:
+            metres = area.distance(geo.position_of(score))
+            if metres is not None:
+                wanted.append((member, score, metres))
+        assert area.select(pairs) == wanted
+        assert area.select(pairs[:20]) == [found for found in wanted if int(found[0]) < 20]
+
+
 async def test_places_and_areas_are_redis_s(serve: Any, connect: Any, redis_server: Any) -> None:
     ours = await connect(await serve())
     theirs = await connect(redis_server)
