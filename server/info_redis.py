@@ -223,7 +223,7 @@ def stats(server: ServerView) -> Fields:
         ("sync_full", 0),
         ("sync_partial_ok", 0),
         ("sync_partial_err", 0),
-        ("expired_subkeys", 0),
+        ("expired_subkeys", store.fields.expired),
         ("expired_keys", store.expired),
         ("expired_stale_perc", "0.00"),
         ("expired_time_cap_reached_count", 0),

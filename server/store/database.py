@@ -366,6 +366,7 @@ class Database:
                 if self.store.observed:
                     self.store.signal(self.index, key)
                 removed += 1
+        self.store.fields.sweep()
         if self.index == 0:
             self.store.forget_all()
         self.store.on_flush(self.index)

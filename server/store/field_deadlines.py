@@ -51,7 +51,7 @@ class FieldDeadlines:
         if first:
             self._push(first, entry.shard, entry.key)
             if len(self._heap) > self._room:
-                self._sweep()
+                self.sweep()
 
     def _push(self, at: int, shard: Shard, key: bytes) -> None:
         self._count += 1
@@ -90,7 +90,7 @@ class FieldDeadlines:
         held = shard.data.get(key)
         return held if isinstance(held, Entry) and _first(held.value) else None
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
         """Keep one item for each hash that is there."""
         current = {(id(shard), key): shard for _, _, shard, key in self._heap}
         self._heap = []

@@ -427,8 +427,12 @@ class Store:
     # -- time ---------------------------------------------------------------
 
     def expire_cycle(self, budget_s: float = 0.001, step: int = 20) -> int:
-        """Remove entries whose time has come, for at most `budget_s` seconds."""
+        """Remove entries whose time has come, for at most `budget_s` seconds.
+
+        Fields of hashes whose time has come are removed too, first and in a part of the time.
+        """
         stop = time.perf_counter() + budget_s
+        self.fields.cycle(stop - budget_s / 2)
         removed = 0
         for database in self.databases:
             for shard in database.shards:
@@ -442,7 +446,6 @@ class Store:
                     if time.perf_counter() > stop:
                         return removed
         self.attic.expire(self.now)
-        self.fields.cycle(stop)
         return removed
 
     def observe(self, observer: Callable[[int, bytes], None], *, strings: bool = True) -> None:

@@ -111,6 +111,7 @@ async def test_what_nobody_reads_is_removed_by_the_cycle(clock: Clock) -> None:
     clock.later(1000)
     clock.cycle()
     assert clock.store.fields.expired == 450
+    assert b"expired_subkeys:450\r\n" in await clock.ask("INFO stats")
     assert clock.store.count == 1 + 150
     assert clock.store.fields.nbytes == 0
 
@@ -122,9 +123,12 @@ async def test_the_heap_of_the_cycle_does_not_grow_with_every_change(clock: Cloc
         await clock.ask(f"HPEXPIREAT g{n} {FAR + n} FIELDS 1 a")
         await clock.ask(f"DEL g{n}")
     assert clock.store.fields.nbytes < 100 * 150
+    assert b"expired_subkeys:0\r\n" in await clock.ask("INFO stats")
     held = clock.store.databases[0].peek(b"h").value
     assert isinstance(held, Hash) and len(held._heap) < 50
     assert held.deadlines == {b"a": FAR + 1999}
+    await clock.ask("FLUSHALL")
+    assert clock.store.fields.nbytes == 0
 
 
 async def test_times_are_told_as_they_were_set(clock: Clock) -> None:
