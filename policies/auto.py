@@ -23,6 +23,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from typing import ClassVar
+from zlib import crc32
 
 from antecache.policies._capacity import Capacity
 from antecache.policies._contest import BY_SIZE, CANDIDATES, LARGE, Candidate, challenger
@@ -81,6 +82,7 @@ class Auto(Policy):
         self._sample = Sample(policies, curve, mask)
         self._sample.panel.lead(self.leader)
         self._record_of = self._sample.find
+        self._mask = mask
 
     # -- the contract -------------------------------------------------------
 
@@ -97,7 +99,7 @@ class Auto(Policy):
         # a victim that the store had pinned is put back: nobody asked for it
         asked = node.key is not self._last_victim
         record = None
-        self._sounding = sample.asleep or sample.covers(node.key)
+        self._sounding = not crc32(node.key) & self._mask
         if self._sounding:
             self._capacity.content(self.total, self.count)
             self._capacity.newcomer(node.size)
@@ -126,7 +128,8 @@ class Auto(Policy):
         self._last_victim = victim.key
         self.count -= 1
         self.total -= victim.size
-        self._sample.gone(victim)
+        if self._record_of(victim.key) is not None:
+            self._sample.gone(victim)
         return victim
 
     def remove(self, node: Node) -> None:
@@ -174,6 +177,8 @@ class Auto(Policy):
             else:
                 self._resample(mask)
         self._sample.fit_curve(self.count)
+        # without ghost caches every insertion tells of the capacity
+        self._mask = 0 if self._sample.asleep else mask
         self._touch = self._body.touch
 
     def _outgrow(self) -> None:

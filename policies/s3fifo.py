@@ -90,11 +90,15 @@ class S3FIFO(Policy):
                 not main.count or (small.size > self.small * self.total and small.count > 1)
             ):
                 node: Node = small.head.next
+                small.remove(node)
                 if node.state < self.promote:
-                    self.remove(node)
+                    node.where = node.state = 0
+                    self.count -= 1
+                    self.total -= node.size
+                    if node is newcomer:
+                        self._newcomer = None
                     self._remember(node.key)
                     return node
-                small.remove(node)
                 node.where = MAIN
                 node.state = 0
                 main.append(node)
@@ -123,8 +127,10 @@ class S3FIFO(Policy):
             self._small.append(node)
 
     def _remember(self, key: bytes) -> None:
-        self._ghosts.push(key)
-        self._ghosts.trim(int(self.ghost * self.count) + 1)
+        ghosts = self._ghosts
+        ghosts.push(key)
+        if ghosts.count > self.ghost * self.count + 1:
+            ghosts.trim(int(self.ghost * self.count) + 1)
 
     def remove(self, node: Node) -> None:
         (self._small if node.where == SMALL else self._main).remove(node)
