@@ -112,8 +112,8 @@ def listpack_entry(item: bytes) -> int:
         body = 1 + length
     else:
         body = (2 if length < 4096 else 5) + length
-    back = 1 if body < 128 else 2 if body < 16_383 else 3 if body < 2_097_151 else 5
-    return body + back
+    limits = (128, 16_383, 2_097_151, 268_435_455)
+    return body + next((count for count, limit in enumerate(limits, 1) if body < limit), 5)
 
 
 def _itself(value: Any) -> Any:
