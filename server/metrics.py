@@ -25,6 +25,7 @@ from antecache.policies.registry import redis_name
 from antecache.server import process
 from antecache.server.command import every
 from antecache.server.info import known_sources
+from antecache.server.pubsub import CHANNEL, PATTERN
 from antecache.server.rates import commands_processed
 from antecache.server.version import REDIS_VERSION, antecache_version
 from antecache.server.whatif import outlook
@@ -107,6 +108,11 @@ def _redis(server: ServerView) -> Iterator[Metric]:
         errors.add_metric((code,), count)
     yield errors
     yield _gauge("redis_slowlog_length", "Entries in SLOWLOG.", len(server.slowlog))
+    channels, patterns = server.pubsub.count(CHANNEL), server.pubsub.count(PATTERN)
+    yield _gauge("redis_pubsub_channels", "Channels that somebody listens to.", channels)
+    yield _gauge("redis_pubsub_patterns", "Patterns that somebody listens to.", patterns)
+    yield _gauge("redis_tracking_clients", "Clients that cache.", server.tracking.clients)
+    yield _gauge("redis_tracking_total_keys", "Keys they may hold.", len(server.tracking.table))
 
 
 def _commands() -> Iterator[Metric]:

@@ -241,7 +241,7 @@ class Tracking:
     def _broadcast(self) -> None:
         self._scheduled = False
         for prefix in self.prefixes.values():
-            changed, prefix.changed = prefix.changed, {}
+            changed, prefix.changed = dict(sorted(prefix.changed.items())), {}
             if not changed:
                 continue
             everybody: list[Client] = []

@@ -16,6 +16,7 @@ from typing import Any
 from antecache.server.command import Argv, ClientView, Command, command, container
 from antecache.server.commands.texts import too_many
 from antecache.server.encode import Encoded, Push, encode
+from antecache.server.errors import ClientError
 from antecache.server.glob import MATCHES_ALL
 from antecache.server.pubsub import CHANNEL, PATTERN, SHARD, names_of
 
@@ -137,7 +138,9 @@ def punsubscribe(client: ClientView, argv: Argv) -> Encoded:
     summary="Listens for messages published to shard channels.",
 )
 def ssubscribe(client: ClientView, argv: Argv) -> Encoded:
-    """SSUBSCRIBE shardchannel [shardchannel ...]."""
+    """SSUBSCRIBE shardchannel [shardchannel ...]; not within a transaction, unlike SUBSCRIBE."""
+    if client.transaction is not None:
+        raise ClientError("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client")
     return _subscribe(client, argv, b"ssubscribe", SHARD)
 
 
