@@ -62,10 +62,12 @@ class Allowance:
             self._resting -= 1 - fade
             self._given = 0
             return 0
+        if price <= 0:  # memory costs nothing
+            return whole
         first = int(_FIRST * whole)
         if first < _LEAST:
             return 0
-        worth = int(_PART * saved / price) if price > 0 else whole
+        worth = int(_PART * saved / price)
         if not met:
             self._given = first
             return first
@@ -84,3 +86,11 @@ class Allowance:
         if worth >= _STEP * self._given or worth * 2 * _STEP <= self._given:
             self._given = worth
         return self._given
+
+    def dump(self) -> tuple[float, int]:
+        """Waits saved lately, and bytes given, for `load`."""
+        return self._saved, self._given
+
+    def load(self, saved: float, given: int) -> None:
+        """Go on from what `dump` gave."""
+        self._saved, self._given = max(0.0, saved), max(0, given)

@@ -51,8 +51,6 @@ _PRIOR_EXPECTED: Final = 8.0
 _FREE: Final = 0.004
 #: and part of what it saves that it may cost without regard to the scouts
 _PAID: Final = 1 / 8
-#: and part of the budget that it may take while memory is still free
-_BEFORE: Final = 0.04
 #: waits an event that listening may cost while the gate is closed
 _LISTEN: Final = 0.0007
 _LEAST_LOG: Final = 128
@@ -66,6 +64,19 @@ _MARGIN: Final = 1.3
 _WORTHWHILE: Final = 0.2
 _SHRINK: Final = 0.75
 _ASK: Final = 63  # one event in 64 tells whether keys can be packed
+
+
+class _State(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    misslog: bytes
+    tables: list[tuple[int, bytes]]
+    managed: bool
+    scouts: list[list[float]]
+    counted: tuple[float, float, float]
+    rooms: tuple[tuple[float, int], tuple[float, int]]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_State)
 
 
 class Blend(Predictor):
@@ -121,7 +132,7 @@ class Blend(Predictor):
             if counted is not None and counted[0] <= self.misslog.filled:
                 self._expected += counted[1]
             if not self._events & _ASK:
-                text = 0.0 if is_packable(key) else 0.6 * (len(key) + 58)
+                text = 0.0 if is_packable(key) else 0.9 * (len(key) + 58)
                 self._text += (text - self._text) / min(64, self._events // (_ASK + 1))
         if self.misslog.slots:
             self.misslog.observe(key, demand=demand)
@@ -220,13 +231,12 @@ class Blend(Predictor):
 
     def _slots_at(self, cost: float, price: float, left: int) -> int:
         """The slots that cost so many waits an event."""
-        # what is free now will not be when the values need it
-        spare = min(left, int(cost / price) if price > 0 else int(_BEFORE * self.budget_bytes))
+        spare = min(left, int(cost / price)) if price > 0 else left
         slots = int((spare - self._bytes_for(0)) / (self._bytes_for(10_000) / 10_000))
         return slots if slots >= _LEAST_LOG else 0
 
     def _bytes_for(self, slots: int) -> int:
-        return bytes_for(slots, self._text) if slots else 0
+        return bytes_for(slots, max(self._text, self.misslog.text)) if slots else 0
 
     def _settle_log(self, length: int, left: int) -> None:
         if length < self._target:  # never all at once: what is given up is gone
@@ -282,7 +292,7 @@ class Blend(Predictor):
             self.scouts = Scouts(int(budget_bytes * _SCOUTS_PART), slots_for(budget_bytes))
             templates = min(templates, self.templates.budget_bytes)
             strides = min(strides, self.strides.budget_bytes)
-            left = min(left, self._bytes_for(self._target))
+            left = min(left, max(self._bytes_for(self._target), self.misslog.nbytes + 1024))
         self.templates.resize(templates)
         self.strides.resize(strides)
         self._tables = self.templates.nbytes + self.strides.nbytes
@@ -291,25 +301,45 @@ class Blend(Predictor):
         self._share_codec()
 
     def dump(self) -> bytes:
-        """The states of all families; see `Predictor`."""
-        families = (self.misslog, self.templates, self.strides)
-        return msgspec.msgpack.encode([family.dump() for family in families])
+        """The states of all families, and what was learned of their worth; see `Predictor`."""
+        tables = (self.templates, self.strides)
+        return _encoder.encode(
+            _State(
+                self.misslog.dump(),
+                [(table.budget_bytes, table.dump()) for table in tables],
+                self._managed,
+                self.scouts.dump(),
+                (self._saved, self._expected, self._text),
+                (self._templates_room.dump(), self._strides_room.dump()),
+            )
+        )
 
     def load(self, state: bytes) -> None:
         """Forget everything and take over what `dump` gave. See `Predictor`."""
         try:
-            misslog, templates, strides = msgspec.msgpack.decode(
-                state, type=tuple[bytes, bytes, bytes]
-            )
+            read = _decoder.decode(state)
         except msgspec.DecodeError as error:
             raise ValueError(f"the state of the blend cannot be used: {error}") from None
-        self.misslog.load(misslog)
+        if len(read.tables) != 2 or min(read.counted) < 0:
+            raise ValueError("the state of the blend cannot be used: parts are missing")
+        self.misslog.load(read.misslog)
         self.templates.forget(self.misslog.codec)
         # without their tables the other two begin anew, which is no harm
-        for family, packed in ((self.templates, templates), (self.strides, strides)):
+        for table, (budget, packed) in zip(
+            (self.templates, self.strides), read.tables, strict=True
+        ):
+            table.resize(max(0, min(budget, table.budget_bytes)))
             with contextlib.suppress(ValueError):
-                family.load(packed)
+                table.load(packed)
+        self._managed = read.managed
+        if read.managed:
+            self._target = self.misslog.slots
+            self._saved, self._expected, self._text = read.counted
+            self._templates_room.load(*read.rooms[0])
+            self._strides_room.load(*read.rooms[1])
         self.resize(self.budget_bytes)
+        if read.managed:
+            self.scouts.load(read.scouts)
 
     @property
     def nbytes(self) -> int:

@@ -269,7 +269,7 @@ class Codec:
         if known is None:
             if len(self._shapes) - len(self._pending) >= self.max_templates:
                 return None
-            while len(self._pending) >= max(4, min(_PENDING_SHAPES, self.max_templates // 8)):
+            while len(self._pending) >= max(4, min(_PENDING_SHAPES, self.max_templates // 3)):
                 forgotten = self._shapes.pop(self._pending.pop(0))
                 self._overhead -= _SHAPE_BYTES + _weight(forgotten.seen)
             known = self._shapes[shape] = _Shape()

@@ -182,6 +182,12 @@ class MissLog(Predictor):
         """Events it holds."""
         return self._ring.filled
 
+    @property
+    def text(self) -> float:
+        """Bytes that texts take for each event held; 0 while few are."""
+        filled = self._ring.filled
+        return self._codec.texts.nbytes / filled if filled >= _LEAST_SLOTS else 0.0
+
     # ------------------------------------------------------------------ memory
 
     def _measure(self) -> None:

@@ -3,11 +3,13 @@
 What followed what, and how much a candidate is worth, depends on what misses,
 and that depends on the cache and on its prefetches. So a history is not fed to
 the predictor as it is: a least-recently-used cache of as many keys as the
-server's, with a probation queue for prefetched keys and the server's own
+server's, with a probation queue that sizes itself and the server's own
 threshold rule, decides which accesses would have been events. The events go
 to the predictor, and every candidate that was not cached becomes a shadow
 trial. A Plan is fitted at the pace of a live trainer, so later prefetches are
-decided as they would have been.
+decided as they would have been. What memory is worth to values is told by the
+keys that left the cache lately, as in the server, so that the predictor takes as
+much as it would take there.
 
 What this file does not do: model values, sizes, expiry or tables (a prefetch
 costs a row, never a statement of its own), or read files (`history.py`).
@@ -16,7 +18,7 @@ costs a row, never a statement of its own), or read files (`history.py`).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from antecache.predictor.base import Predictor
 from antecache.predictor.budget import RowBudget
@@ -24,6 +26,8 @@ from antecache.predictor.calibrate import Calibrator
 
 #: most prefetches a miss
 _MOST: Final = 16
+#: events between two looks at what memory is worth
+_REVIEW: Final = 200
 
 
 def next_fit(accesses: int) -> int:
@@ -38,6 +42,7 @@ class Rehearsal:
     """A cache of `capacity` keys in front of `predictor`, whose candidates go to `calibrator`.
 
     row_budget  extra rows that prefetching may read, as a share of the events
+    charged     whether the predictor's memory is taken from the cache's
     """
 
     def __init__(
@@ -46,6 +51,8 @@ class Rehearsal:
         calibrator: Calibrator,
         capacity: int,
         row_budget: float = 0.25,
+        *,
+        charged: bool = False,
     ) -> None:
         self.predictor = predictor
         self.calibrator = calibrator
@@ -55,9 +62,15 @@ class Rehearsal:
         self.rows = 0
         self.used = 0
         self._cache: dict[bytes, None] = {}  # oldest first
-        self._probation: dict[bytes, None] = {}
-        self._share = max(1, self.capacity // 10)
+        self._probation: dict[bytes, int] = {}  # keys with the buckets of their scores
+        # room of probation, and what left it and the cache lately, by which it sizes itself
+        self._room = max(1.0, self.capacity / 10)
+        self._left_probation: dict[bytes, None] = {}
+        self._left_cache: dict[bytes, None] = {}
         self._budget = RowBudget(row_budget)
+        self._charged = charged
+        self._near = self._events = 0.0  # misses of what left lately; both decayed
+        self._since = 0
         self._next_fit = 250
 
     def feed(self, keys: Iterable[bytes]) -> None:
@@ -71,19 +84,20 @@ class Rehearsal:
                 cache[key] = None
                 continue
             if key in probation:
-                del probation[key]
+                probation_bucket = probation.pop(key)
                 self.used += 1
+                self.predictor.credit(probation_bucket)
                 self.predictor.observe(key, demand=False)
-                self._budget.event()
+                self._event()
             else:
                 self.misses += 1
                 self._miss(key)
             cache[key] = None
             while len(cache) + len(probation) > capacity:
-                if len(probation) > self._share:
-                    del probation[next(iter(probation))]
+                if len(probation) > self._room or not cache:
+                    _leave(probation, self._left_probation, capacity)
                 else:
-                    del cache[next(iter(cache))]
+                    _leave(cache, self._left_cache, capacity)
             if self.calibrator.accesses >= self._next_fit:
                 self.fit(0.0)
         self.accesses = self.calibrator.accesses
@@ -98,7 +112,13 @@ class Rehearsal:
     def _miss(self, key: bytes) -> None:
         cache, probation, theta = self._cache, self._probation, self._budget.theta
         trial = self.calibrator.trial
-        room = min(_MOST, max(1, self._share // 2))
+        step = max(0.25, self.capacity / 400)
+        if key in self._left_probation:
+            self._room = min(0.9 * self.capacity, self._room + step)
+        elif key in self._left_cache:
+            self._near += 1
+            self._room = max(0.05 * self.capacity + 1, self._room - step)
+        room = min(_MOST, max(1, int(self._room / 2)))
         self.calibrator.trigger = key
         for candidate in self.predictor.candidates(key):
             follower, score, bucket, _, why = candidate
@@ -107,10 +127,35 @@ class Rehearsal:
             trial(follower, bucket, why[0][1])
             if score >= theta and room:
                 room -= 1
-                probation[follower] = None
+                probation[follower] = bucket
                 self.rows += 1
                 self._budget.row()
         self.rows += 1
         self._budget.row()
         self.predictor.observe(key, demand=True)
+        self._event()
+
+    def _event(self) -> None:
         self._budget.event()
+        self._events += 1
+        self._since += 1
+        if self._since < _REVIEW:
+            return
+        self._since = 0
+        whole = 2 * max(1, self.predictor.budget_bytes)  # at most half remembers
+        near = (self._near + 0.6) / (self._events + 30)
+        remembered = min(40_000, max(4000, self.predictor.budget_bytes // 13))
+        fade = 1 - _REVIEW / remembered
+        self.predictor.settle(15 * near / whole if self._charged else 0.0, fade)
+        self._near *= fade
+        self._events *= fade
+
+
+def _leave(queue: dict[bytes, Any], left: dict[bytes, None], capacity: int) -> None:
+    """The oldest of a queue leaves, and is remembered for a while."""
+    key = next(iter(queue))
+    del queue[key]
+    left.pop(key, None)
+    left[key] = None
+    if len(left) > capacity / 10:
+        del left[next(iter(left))]

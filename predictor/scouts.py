@@ -174,3 +174,15 @@ class Scouts:
                 slots = int(2 ** ((bin_ + 1) / _PER_OCTAVE)) + 1
                 found.append((slots, gains / self.events, math.sqrt(squares) / self.events))
         return found
+
+    def dump(self) -> list[list[float]]:
+        """What was counted, for `load`: not the scouts themselves, which are soon met again."""
+        return [[self.events, self.sampled], list(self._gains), list(self._squares)]
+
+    def load(self, counted: list[list[float]]) -> None:
+        """Go on from what `dump` gave. Raises ValueError when it is no dump."""
+        if [len(part) for part in counted] != [2, _BINS, _BINS] or min(counted[2]) < 0:
+            raise ValueError("counts of scouts of another form")
+        (self.events, self.sampled), self._gains, self._squares = (
+            [float(number) for number in part] for part in counted
+        )

@@ -91,7 +91,6 @@ class Prefetcher:
         self.budget = RowBudget(row_budget)
         self.worth = Worth(store, charged=charged)
         self._review_in = REVIEW
-        self._was_full = False  # whether anything was evicted yet: until then memory is free
         self.enabled = enabled
         predictor.settle(self.worth.price, 1.0)
         # Further evidence: what is beside the predictor's candidates for a miss, and who else
@@ -112,7 +111,7 @@ class Prefetcher:
         """A demand miss, or the first use of a prefetched key."""
         self.budget.event()
         self._review_in -= 1
-        if self._review_in < 0 or (self._store.evicted and not self._was_full):
+        if self._review_in < 0:
             self._review()
 
     def _review(self) -> None:
@@ -122,7 +121,6 @@ class Prefetcher:
         # A log is judged over as many events as it might hold.
         remembered = min(40_000, max(4000, predictor.budget_bytes // 13))
         fade = 1 - REVIEW / remembered
-        self._was_full = self._store.evicted > 0
         ended = self.ledger.outcomes
         used = ended["useful"] + ended["late"] + 1
         hopes = len(self._store.probation) * used / (used + ended["wasted"] + 1)

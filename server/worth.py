@@ -33,7 +33,7 @@ NEAR: Final = 0.1
 #: what more memory saves falls as it grows, so less of it costs more than was measured
 STEEPER: Final = 1.5
 #: before anything is known: near misses an event, and how many events that weighs
-PRIOR: Final = 0.03
+PRIOR: Final = 0.02
 PRIOR_EVENTS: Final = 30.0
 #: waits that prediction may cost on balance: some, and so many of the reads, lately
 LEAST_LOSS: Final = 8.0
@@ -91,16 +91,17 @@ class Worth:
 
     @property
     def free(self) -> bool:
-        """Whether memory of prediction displaces nothing: it is not charged, or there is enough."""
+        """Whether memory of prediction displaces nothing: it is not charged, or keys are scarce."""
         store = self._store
-        in_memory = store.room < sys.maxsize and store.count < store.limit
-        return not (self._charged and in_memory and store.evicted)
+        return not (self._charged and store.room < sys.maxsize and store.count < store.limit)
 
     @property
     def price(self) -> float:
         """Waits an event that a byte less for values costs; 0 where it is free."""
         if self.free:
             return 0.0
+        if not self._store.evicted:  # there is enough for now, but what is taken will be missed
+            return STEEPER * PRIOR / (NEAR * max(self._store.room, 1))
         near = (self._near + PRIOR * PRIOR_EVENTS) / (self._weight + PRIOR_EVENTS)
         entries = max(1.0, NEAR * self._store.residents)
         return STEEPER * near / (entries * self.entry_bytes)
@@ -125,7 +126,7 @@ class Worth:
         for name in ("_weight", "_near", "saved", "caused"):
             setattr(self, name, getattr(self, name) * fade)
         taken = store.probation.queue.size + (0 if self.free else metadata)
-        self._displaced = int(taken / self.entry_bytes)
+        self._displaced = int(taken / self.entry_bytes) if store.evicted else 0
         store.probation.span(store.residents, self._displaced)
         allowance = self.allowance
         self.balance = min(self.balance, allowance)

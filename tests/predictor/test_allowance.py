@@ -45,7 +45,11 @@ def test_a_closed_gate_leaves_nothing() -> None:
 
 
 def test_a_cache_too_small_for_any_table_gives_none() -> None:
-    assert Allowance().decide(0.0, 100, 50_000, 0.95, met=True, closed=False) == 0
+    assert Allowance().decide(PRICE, 100, 50_000, 0.95, met=True, closed=False) == 0
+
+
+def test_free_memory_is_taken() -> None:
+    assert Allowance().decide(0.0, 100, 50_000, 0.95, met=True, closed=False) == 50_000
 
 
 def test_before_evidence_of_its_kind_is_met_no_trial_is_spent() -> None:
