@@ -207,3 +207,15 @@ async def test_the_stock_client(serve: Any, protocol: int) -> None:
         assert await client.geosearch(
             "places", longitude=15, latitude=37, radius=100, unit="km"
         ) == ["Catania"]
+
+
+async def test_a_row_is_no_sorted_set(shop: Any) -> None:
+    client = await shop.client()
+    await client.ask("ZADD", "k", 1, "a")
+    for line in ("ZSCORE user:1 a", "ZUNION 2 k user:2", "ZADD user:3 1 a", "GEOPOS user:4 a"):
+        assert str(await client.ask(*line.split())).startswith("WRONGTYPE"), line
+        assert shop.statements == 1, line
+    assert await client.ask("ZUNIONSTORE", "user:5", 2, "k", "user:none") == 1
+    assert await client.ask("ZRANGE", "user:5", 0, -1) == [b"a"]
+    await client.ask("DEL", "user:5")
+    assert await client.ask("TYPE", "user:5") == b"hash"
