@@ -52,7 +52,16 @@ class SortedSet:
 
     def __init__(self, scores: dict[bytes, float] | None = None) -> None:
         """Take over `scores`, which must not hold NaN."""
-        self.scores: dict[bytes, float] = {} if scores is None else scores
+        self._order: ScanOrder | None = None
+        self._pairs: Any = []
+        self.scores: dict[bytes, float] = {}
+        self.nbytes = EMPTY
+        self.compact = True
+        if scores:
+            self._take(scores)
+
+    def _take(self, scores: dict[bytes, float]) -> None:
+        self.scores = scores
         self.compact = len(self.scores) <= LISTPACK_ENTRIES and all(
             len(member) <= LISTPACK_VALUE for member in self.scores
         )
@@ -61,8 +70,7 @@ class SortedSet:
                 if not score:
                     self.scores[member] = 0.0
         pairs = sorted((score, member) for member, score in self.scores.items())
-        self._pairs: Any = SortedList(pairs) if len(pairs) > FEW else pairs
-        self._order: ScanOrder | None = None
+        self._pairs = SortedList(pairs) if len(pairs) > FEW else pairs
         self.nbytes = EMPTY + sum(map(of_member, self.scores))
 
     def __len__(self) -> int:
@@ -106,7 +114,7 @@ class SortedSet:
                 score += 0.0  # of -0 this makes 0
         if old is not None:
             if old != score:
-                self._drop(self._place((old, member)))
+                self._drop((old, member))
                 scores[member] = score
                 self._insert((score, member))
             return False
@@ -120,7 +128,7 @@ class SortedSet:
         score = self.scores.pop(member, None)
         if score is None:
             return False
-        self._drop(self._place((score, member)))
+        self._drop((score, member))
         self.nbytes -= of_member(member)
         return True
 
@@ -142,8 +150,12 @@ class SortedSet:
         else:
             pairs.add(pair)
 
-    def _drop(self, place: int) -> None:
-        del self._pairs[place]
+    def _drop(self, pair: Pair) -> None:
+        pairs = self._pairs
+        if type(pairs) is list:
+            del pairs[bisect_left(pairs, pair)]
+        else:
+            pairs.remove(pair)
 
     # -- places -------------------------------------------------------------
 

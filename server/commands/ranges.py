@@ -78,6 +78,8 @@ def score_range(low: bytes, high: bytes) -> ScoreRange:
 
 def _bound(text: bytes) -> float:
     text = text.removeprefix(b"(")
+    if text.isdigit() and len(text) < 16:
+        return float(text)
     if not text:
         return 0.0  # strtod reads no number and no garbage either
     number = strtod(text.lstrip(_BLANKS))

@@ -87,6 +87,9 @@ class _Flags:
             raise ClientError("ERR INCR option supports a single increment-element pair")
 
 
+NO_FLAGS = _Flags([])
+
+
 @command(
     "zadd",
     -4,
@@ -101,7 +104,7 @@ class _Flags:
 )
 def zadd(client: ClientView, argv: Argv) -> Any:
     """ZADD key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]."""
-    flags = _Flags(argv)
+    flags = _Flags(argv) if argv[2][:1].isalpha() else NO_FLAGS
     first = flags.first
     count, odd = divmod(len(argv) - first, 2)
     if odd or not count:
@@ -182,7 +185,7 @@ def zincrby(client: ClientView, argv: Argv) -> Any:
     """ZINCRBY key increment member."""
     step = score(argv[2])
     entry = client.db.modify(argv[1])
-    return _increment(client, entry, argv[1], (step, argv[3]), _Flags([]))
+    return _increment(client, entry, argv[1], (step, argv[3]), NO_FLAGS)
 
 
 @command(
