@@ -9,7 +9,7 @@ from antecache.policies.lfu import HIGHEST, INITIAL, LFU
 from antecache.policies.lirs import LIRS
 from antecache.policies.lru import LRU
 from antecache.policies.random import Random
-from antecache.policies.s3fifo import S3FIFO
+from antecache.policies.s3fifo import PATIENCE, S3FIFO
 from antecache.policies.sieve import Sieve
 from antecache.policies.ttl import TTL
 from antecache.policies.twoq import TwoQ
@@ -155,6 +155,23 @@ def test_a_key_that_returns_soon_passes_the_filter() -> None:
             policy.insert(node)
         assert returned.where, policy.name
         assert not scan[0].where, policy.name
+
+
+def test_a_large_value_must_be_asked_for_often() -> None:
+    """In a cache of 20 small values: one as large as five is kept once it keeps coming back."""
+    policy = S3FIFO()
+    for number in range(20):
+        policy.insert(Node(b"%d" % number, 10))
+    for asked in range(1, 10):
+        large = Node(b"large", 50)
+        policy.insert(large)
+        while policy.total > 200:
+            victim = policy.evict()
+            assert victim is not None
+            assert (victim is large) == (asked <= PATIENCE), asked
+        policy.check()
+    assert large.where > 0
+    assert policy.total == 200
 
 
 def held(policy: Policy, number: int) -> bool:
