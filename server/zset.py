@@ -193,6 +193,11 @@ class SortedSet:
         """The pairs from place `start` up to `stop`; neither is negative."""
         return list(self._pairs[start:stop])
 
+    def at(self, place: int) -> Pair:
+        """The pair at a place."""
+        found: Pair = self._pairs[place]
+        return found
+
     # -- scans --------------------------------------------------------------
 
     def scan(self, position: int, count: int) -> tuple[int, list[bytes]]:

@@ -30,6 +30,7 @@ SEARCH = (
 )
 
 
+STORES = (b"STORE", b"STOREDIST")
 AT_ONCE = 4096  # places looked at together
 FIRST_LOOK = 64  # of those that ANY looks at, in the hope that they are enough
 
@@ -226,11 +227,9 @@ def _radius(client: ClientView, argv: Argv, *, member: bool, storing: bool) -> A
 
 
 def _radius_keys(argv: Argv) -> list[bytes]:
-    keys = [argv[1]]
-    for at in range(5, len(argv) - 1):
-        if argv[at].upper() in (b"STORE", b"STOREDIST"):
-            keys[1:] = [argv[at + 1]]
-    return keys
+    """The index, and every key that a STORE names, though only the last one counts."""
+    places = range(5, len(argv) - 1)
+    return [argv[1], *(argv[at + 1] for at in places if argv[at].upper() in STORES)]
 
 
 @command(

@@ -10,6 +10,7 @@ What this file does not do: ranges (`zsets_ranges.py`), sets of several keys
 from __future__ import annotations
 
 import math
+from random import Random
 from typing import Any
 
 from antecache.server.command import Argv, ClientView, command
@@ -18,7 +19,7 @@ from antecache.server.commands.ranges import score
 from antecache.server.encode import NULL_ARRAY, Tuples, double
 from antecache.server.errors import SYNTAX, WRONGTYPE, ClientError, wrong_arity
 from antecache.server.store import Entry, events
-from antecache.server.zset import SortedSet
+from antecache.server.zset import Pair, SortedSet
 
 ONE_KEY = (1, 1, 1)
 MAX_REPEATED = 10_000_000  # members that ZRANDMEMBER may be asked to repeat
@@ -325,8 +326,7 @@ def zrandmember(client: ClientView, argv: Argv) -> Any:
         zset = zset_of(client.db.read(argv[1]))
         if zset is None:
             return None
-        place = rng.randrange(len(zset))
-        return zset.slice(place, place + 1)[0][1]
+        return zset.at(rng.randrange(len(zset)))[1]
     count = symmetric(argv[2])
     with_scores = len(argv) == 4
     if len(argv) > 4 or (with_scores and argv[3].upper() != b"WITHSCORES"):
@@ -334,14 +334,23 @@ def zrandmember(client: ClientView, argv: Argv) -> Any:
     if (with_scores and abs(count) > INT_MAX // 2) or count < -MAX_REPEATED:
         raise ClientError(OUT_OF_RANGE)
     zset = zset_of(client.db.read(argv[1]))
-    pairs = [] if zset is None else list(zset)
-    if count < 0:
-        pairs = rng.choices(pairs, k=-count) if pairs else []
-    elif count < len(pairs):
-        pairs = rng.sample(pairs, count)
+    pairs = [] if zset is None else _chosen(zset, count, rng)
     if with_scores:
         return Tuples([(member, score) for score, member in pairs])
     return [member for _, member in pairs]
+
+
+def _chosen(zset: SortedSet, count: int, rng: Random) -> list[Pair]:
+    """Pairs at random: distinct ones, or a negative number of them that may repeat."""
+    size = len(zset)
+    if count >= size:
+        return list(zset)
+    if abs(count) * 8 < size:  # not worth a list of them all
+        every = range(size)
+        places = rng.sample(every, count) if count >= 0 else rng.choices(every, k=-count)
+        return [zset.at(place) for place in places]
+    pairs = list(zset)
+    return rng.sample(pairs, count) if count >= 0 else rng.choices(pairs, k=-count)
 
 
 @command(

@@ -75,6 +75,10 @@ async def test_every_member_may_be_chosen_at_random(client: Any) -> None:
     for _ in range(20):
         some = await client.ask("ZRANDMEMBER", "k", 7)
         assert len(some) == len(set(some)) == 7 and set(some) <= every
+    for _ in range(20):
+        assert (await client.ask("ZRANDMEMBER", "k", 1))[0] in every
+    assert len(set(await client.ask("ZRANDMEMBER", "k", -2))) in (1, 2)
+    assert await client.ask("ZRANDMEMBER", "k", 0) == []
     flat = await client.ask("ZRANDMEMBER", "k", 500, "WITHSCORES")
     assert dict(zip(flat[::2], flat[1::2], strict=True)) == {
         f"m{n}".encode(): str(n).encode() for n in range(20)
