@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+#: a fifth field that is passed over
+OUTCOMES = frozenset((b"hit", b"miss", b"use"))
 _CHUNK = 1 << 20
 _MAX_LINE = 1 << 16
 
@@ -88,8 +90,12 @@ def split_line(line: bytes) -> tuple[float, bytes, bytes, float] | None:
     if len(line) > _MAX_LINE:
         return None
     fields = line.split(b",")
+    if len(fields) == 5 and fields[4] in OUTCOMES:  # as the server's own log has it
+        del fields[4]
     if len(fields) != 4 or line.find(b'"') >= 0:
         fields = _fields(line)
+        if len(fields) == 5 and fields[4] in OUTCOMES:
+            del fields[4]
         if len(fields) != 4:
             return None
     time, client, key, size = fields

@@ -34,20 +34,26 @@ class Hello(_Message, tag="hello", frozen=True):
     predictor     name of the predictor whose history is rehearsed (`registry.py`)
     budget        bytes that the server's predictor may occupy
     capacity      keys that the server's cache holds, about; at least 1
+    charged       whether the memory of the predictor is taken from the cache's
     horizon       accesses within which a candidate must be asked for to be a hit
     memory_limit  bytes of heap the trainer may allocate; 0 is no limit
     disabled      names of rules that shall yield no candidates
     models        which models may compete with counting (`challenge.py`)
+    record        a file that the log is appended to; empty for none
+    record_limit  bytes at which that stops
     plan          the Plan in use, packed, from which counting goes on; empty for none
     """
 
     predictor: str = "misslog"
     budget: int = 1 << 20
     capacity: int = 10_000
+    charged: bool = False
     horizon: int = 128
     memory_limit: int = 512 << 20
     disabled: tuple[str, ...] = ()
     models: str = "off"
+    record: str = ""
+    record_limit: int = 1 << 30
     plan: bytes = b""
 
 

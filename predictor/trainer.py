@@ -294,6 +294,12 @@ class Trainer:
             self.blocks_sent += 1
         self._write(process, messages.pack(messages.Train()))
 
+    def go_on_from(self, plan: Plan) -> None:
+        """Count on from a Plan of a file, and publish it; the process is told when it starts."""
+        self._plan = plan
+        self._publish(plan)
+        self._wake()
+
     @property
     def plan(self) -> Plan | None:
         """The last Plan published; None before the first."""

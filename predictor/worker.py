@@ -44,6 +44,7 @@ from antecache.predictor.messages import (
     Train,
 )
 from antecache.predictor.plan import Plan, PlanError
+from antecache.predictor.record import Recorder
 from antecache.predictor.rehearsal import Rehearsal, next_fit
 
 #: a Plan is fitted this many seconds after the last one if there were trials but few accesses
@@ -63,6 +64,7 @@ class Worker:
         self._challenge = Challenge("off", self._calibrator)
         self._rehearsal: Iterator[None] | None = None
         self._contest: Iterator[None] | None = None
+        self._recorder: Recorder | None = None
         self._next_fit = 250
         self._fits = 0
         self._fit_seconds = self._last_fit = 0.0
@@ -89,6 +91,8 @@ class Worker:
 
     def _handle(self, message: messages.ToWorker) -> None:
         if isinstance(message, Log):
+            if self._recorder is not None:
+                self._recorder.block(message.time, message.items)
             self._calibrator.feed(message.items)
         elif isinstance(message, Hello):
             self._greet(message)
@@ -111,6 +115,9 @@ class Worker:
         self._calibrator = Calibrator(hello.horizon)
         self._challenge = Challenge(hello.models, self._calibrator)
         self._next_fit = 250
+        if self._recorder is not None:
+            self._recorder.close()
+        self._recorder = Recorder(hello.record, hello.record_limit) if hello.record else None
         if hello.plan:
             # refused by its own check: counting starts anew
             with contextlib.suppress(PlanError):
@@ -181,7 +188,8 @@ class Worker:
         calibrator = Calibrator(self._hello.horizon)
         if self._challenge.models:
             calibrator.on_resolved = self._challenge.trials.add
-        rehearsal = Rehearsal(predictor, calibrator, self._hello.capacity)
+        hello = self._hello
+        rehearsal = Rehearsal(predictor, calibrator, hello.capacity, charged=hello.charged)
         file = HistoryFile(order.path)
         skip, left = order.offset, order.limit or sys.maxsize
         for keys in file.blocks():

@@ -31,6 +31,7 @@ from antecache.server.config import file_of, load
 from antecache.server.config_template import as_toml
 from antecache.server.errors import ConfigError
 from antecache.server.replay_command import replay
+from antecache.server.train_command import convert, train
 
 cli = typer.Typer(
     name="antecache",
@@ -86,6 +87,9 @@ def serve(
         typer.Option(
             help="Recorded accesses to learn from at the start (CSV: time,client,key,size)."
         ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="What antecache train has learned, to start from.")
     ] = None,
     ttl: Annotated[
         str | None, typer.Option(help="How long a loaded value stays, such as 5m [for ever].")
@@ -186,6 +190,8 @@ def demo(
 
 
 cli.command()(replay)
+cli.command()(train)
+cli.command()(convert)
 
 
 @cli.command()

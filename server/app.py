@@ -51,6 +51,7 @@ from antecache.server.notifications import Notifications
 from antecache.server.prefetch import Prefetcher
 from antecache.server.pubsub import PubSub
 from antecache.server.rates import Rates
+from antecache.server.restart import Parts, Restart
 from antecache.server.rules import RuleBook
 from antecache.server.session import Session
 from antecache.server.slowlog import SlowLog
@@ -146,6 +147,18 @@ class Server:
             adopt_history=self._adopt_history,
             settings=self._hello(),
         )
+        self.restart = Restart(
+            Parts(
+                config,
+                self.store,
+                self.stats,
+                self._owner,
+                self.loader,
+                self.prefetcher,
+                self.followups,
+                self.trainer,
+            )
+        )
         self.backing: Backing | None = None
         self.base_memory = process.resident_bytes()
         self.peak_memory = self.base_memory
@@ -166,6 +179,7 @@ class Server:
         Raises ConfigError, BackingError or OSError.
         """
         config = self.config
+        saved = self.restart.read()
         if config.backing:
             self.backing = open_backing(config.backing, config.sources, config.source_options)
             self.sources = Sources(await self.backing.open())
@@ -182,8 +196,10 @@ class Server:
         process.manual_collection()
         self.base_memory = process.resident_bytes()
         self._check_maxmemory()
+        self.restart.start(saved)
         await self.set_prediction(config.prediction)
         self._measure()
+        self.restart.begin(saved)
         self._round = loop.create_task(self._rounds())
         if config.history:
             self.import_history(config.history)
@@ -196,6 +212,7 @@ class Server:
         self.scripts.close()
         for session in list(self.clients.values()):
             session.abort()
+        await self.restart.stop()
         await self.trainer.stop()
         await self._metrics.stop()
         await self.loader.close()
@@ -438,6 +455,8 @@ class Server:
             capacity=max(capacity, 1),
             memory_limit=config.trainer_maxmemory,
             models=config.models,
+            record=config.access_log,
+            record_limit=config.access_log_size,
         )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -181,6 +181,22 @@ class Config(msgspec.Struct, kw_only=True):
     models: Models = "auto"
     #: Recorded accesses to learn from at the start: CSV of time,client,key,size, .gz and .zst too.
     history: str = ""
+    #: A file that `antecache train` made: calibration and memory to start from.
+    model: str = ""
+    #: Where what was learned, and which keys were hot, is kept for the next start; empty for
+    #: nowhere. Values are not kept: they are loaded again.
+    state_file: str = ""
+    #: How often the state file is written, beside at shutdown.
+    state_interval: Seconds = 300.0
+    #: Most keys that are loaded again at the start, the most valuable first; 0 loads none.
+    warm_keys: Count = 100_000
+    #: Rows a second that are loaded again at the start.
+    warm_rate: Positive = 5000
+    #: A CSV file that every access is appended to (time,client,key,size,outcome), for train and
+    #: replay; empty for none. What stops it: access-log-size.
+    access_log: str = ""
+    #: The access log is not written beyond this size.
+    access_log_size: Memory = 1 << 30
 
     # -- scripts
     #: Milliseconds after which a script that still runs lets others be told BUSY, so that it

@@ -1,10 +1,11 @@
 """Recorded accesses for a replay: which key was read, when, by whom, and how large it was.
 
-Two kinds of file are read, plain, gzip (`.gz`) or Zstandard (`.zst`): CSV lines
-`time,client,key,size` (`predictor/history.py` knows them), and what `redis-cli
-monitor` prints, of Redis or of antecache. Of a capture the commands that read
-values become accesses, one for each key; their sizes are unknown, which is 1. A
-key of another database than 0 is another key: its name gets `@` and the number.
+Three kinds of file are read: Parquet (`parquet.py`), and, plain, gzip (`.gz`) or
+Zstandard (`.zst`), CSV lines `time,client,key,size` (`predictor/history.py` knows
+them) and what `redis-cli monitor` prints, of Redis or of antecache. Of a capture
+the commands that read values become accesses, one for each key; their sizes are
+unknown, which is 1. A key of another database than 0 is another key: its name gets
+`@` and the number.
 
 A trace is kept in arrays: every key and every client once, and 4 to 8 bytes a
 column for each access. Broken lines are counted and skipped, and the first is
@@ -24,6 +25,7 @@ from itertools import chain
 from pathlib import Path
 
 from antecache.predictor.history import HistoryError, is_header, read_lines, split_line
+from antecache.server import parquet
 
 ENTRY_BYTES = 100  # of an entry beyond key and value, in the unit `total`
 UNITS = ("keys", "bytes", "total")
@@ -110,6 +112,15 @@ def read_trace(path: str, *, limit: int = 0) -> Trace:
     numbers: dict[bytes, int] = {}
     clients: dict[bytes, int] = {}
     try:
+        if path.endswith(".parquet"):
+            for accesses in parquet.read(path):
+                _add(trace, accesses, numbers, clients)
+                if limit and len(trace) >= limit:
+                    break
+            if not len(trace):
+                raise TraceError(f"{path}: there is no access in it")
+            _finish(trace, list(numbers), list(clients), limit)
+            return trace
         blocks = (block for block in read_lines(path) if block)
         first = next(blocks, [])
         parse = _read_csv
@@ -139,6 +150,20 @@ def _finish(trace: Trace, keys: list[bytes], clients: list[bytes], limit: int) -
         del clients[max(trace.clients) + 1 :]
     if trace.sizes.count(1) == len(trace.sizes):
         trace.sizes = array("Q")
+
+
+def _add(
+    trace: Trace,
+    accesses: list[parquet.Access],
+    numbers: dict[bytes, int],
+    clients: dict[bytes, int],
+) -> None:
+    """Add accesses that are columns already."""
+    for time, client, key, size in accesses:
+        trace.ids.append(numbers.setdefault(key, len(numbers)))
+        trace.sizes.append(size if 0 <= size < 1 << 48 else 1)
+        trace.times.append(time)
+        trace.clients.append(clients.setdefault(client, len(clients)))
 
 
 def _read_csv(

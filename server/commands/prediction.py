@@ -51,6 +51,7 @@ def status(client: Any, argv: Argv) -> dict[str, Any]:
         "plan-trained-on": plan.trained_on if plan else 0,
         "trainer": {name: _shown(value) for name, value in trainer.items()},
         "import": {name: _shown(value) for name, value in server.imports.items()},
+        "warming": {name: _shown(value) for name, value in server.restart.progress.items()},
         "reads": server.store.hits + server.store.misses,
         "waits": stats.waits,
         "statements": sum(stats.statements.values()),
