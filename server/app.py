@@ -81,6 +81,7 @@ class Server:
         self.stats = Stats(live=self.clients.values)
         self.monitors: set[Any] = set()
         self.slow_readers: set[Session] = set()  # clients whose replies pile up
+        self._delivered: list[Session] = []  # connections with messages to be written
         self.slowlog = SlowLog(config.slowlog_log_slower_than, config.slowlog_max_len)
         self.load_seconds = Histogram()
         self.rates = Rates()
@@ -523,6 +524,17 @@ class Server:
         }
         for session in list(self.slow_readers):
             self.check_output(session, now)
+
+    def flush_soon(self, session: Session) -> None:
+        """Something was delivered to a connection: write it at the end of this turn of the loop."""
+        if not self._delivered:
+            asyncio.get_running_loop().call_soon(self._flush_delivered)
+        self._delivered.append(session)
+
+    def _flush_delivered(self) -> None:
+        sessions, self._delivered = self._delivered, []
+        for session in sessions:
+            session.flush_delivered()
 
     def check_output(self, session: Session, now: float = 0.0) -> None:
         """Close a client whose unread output exceeds the limit of its class."""

@@ -322,7 +322,10 @@ class ClientView(Protocol):
         """Send something outside the order of replies (MONITOR)."""
 
     def deliver(self, data: bytes) -> None:
-        """As `push`, for what is encoded already (pub/sub, invalidations)."""
+        """As `push`, for what is encoded already (invalidations)."""
+
+    def deliver_soon(self, data: bytes) -> None:
+        """As `deliver`, gathered for the rest of this turn of the loop (pub/sub)."""
 
     def look(self) -> None:
         """Something began or ended that every command of this client must be asked about."""

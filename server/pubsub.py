@@ -6,9 +6,9 @@ pattern sees. A connection holds its names too, so that closing it costs what it
 subscribed to and nothing more.
 
 A message is encoded once for each protocol that some subscriber speaks, however many
-there are, and handed to each connection as bytes (`deliver`); that keeps it behind the
-reply of a command in progress, and closes a subscriber whose unread messages pass
-client-output-buffer-limit. Delivery is in the order of publication, at most once, and
+there are, and handed to each connection as bytes (`deliver_soon`); that makes one write
+of what a turn of the loop brings, keeps it behind the reply of a command in progress, and
+closes a subscriber whose unread messages pass client-output-buffer-limit. Delivery is in the order of publication, at most once, and
 nothing is kept for those who are not there.
 
 What this file does not do: the commands (`commands/pubsub.py`).
@@ -34,8 +34,8 @@ class Subscriber(Protocol):
     protocol: int
     subscriptions: Subscriptions | None  # None: to nothing
 
-    def deliver(self, data: bytes) -> None:
-        """Send bytes outside the order of replies."""
+    def deliver_soon(self, data: bytes) -> None:
+        """Send bytes outside the order of replies, in this turn of the loop."""
 
 
 Registry = dict[bytes, dict[Subscriber, None]]
@@ -157,6 +157,6 @@ def _send(clients: Iterable[Subscriber], push: Push) -> int:
             pieces: list[bytes] = []
             encode(push, client.protocol, pieces)
             data = forms[client.protocol] = b"".join(pieces)
-        client.deliver(data)
+        client.deliver_soon(data)
         receivers += 1
     return receivers

@@ -388,16 +388,31 @@ class Session(asyncio.Protocol):
         self.deliver(b"".join(pieces))
 
     def deliver(self, data: bytes) -> None:
-        """Send encoded bytes outside the order of replies: now, or behind replies due before."""
-        if self._closing or self._lost:
-            return
+        """Send encoded bytes outside the order of replies: now, or behind those due before."""
         if self.executing:
             self.pushes.append(data)
-        elif self.out:
+        elif not self._closing:
             self.out.append(data)
-        else:
-            self.net_out += len(data)
-            self.write(data)
+            self.flush()
+            if self.paused:
+                self.server.check_output(self)
+
+    def deliver_soon(self, data: bytes) -> None:
+        """As `deliver`, together with what else comes in this turn of the loop.
+
+        One write costs as much as dozens of messages.
+        """
+        if self.executing:
+            self.pushes.append(data)
+        elif not self._closing:
+            if not self.out:
+                self.server.flush_soon(self)
+            self.out.append(data)
+
+    def flush_delivered(self) -> None:
+        """Write what was delivered, unless replies have taken it along."""
+        if self.out:
+            self.flush()
             if self.paused:
                 self.server.check_output(self)
 
@@ -463,6 +478,8 @@ class Session(asyncio.Protocol):
 
     def kill(self) -> None:
         """Close the connection once what was written has gone."""
+        if self.out:
+            self.flush()
         self.closing = True
         self._transport.close()
 

@@ -115,6 +115,7 @@ async def _events_of(
 ) -> list[tuple[Any, ...]]:
     """What a client that listens to everything is sent while another runs commands."""
     client, listener = await connect(server), await connect(server)
+    await client.ask("FLUSHALL")
     await client.ask("CONFIG", "SET", "notify-keyspace-events", "KEAmn")
     await listener.ask("HELLO", speaks)
     await listener.ask("PSUBSCRIBE", "__key*__:*")

@@ -17,14 +17,14 @@ CONVERSATION = """
 a> SUBSCRIBE news news "" | SUBSCRIBE sport
 b> PUBLISH news hello | PUBLISH nobody x | PUBLISH "" ""
 a>
-a> PSUBSCRIBE n* *s | SSUBSCRIBE news shard
-b> PUBLISH news both | SPUBLISH news shards | SPUBLISH other x
+a> PSUBSCRIBE n* *t | SSUBSCRIBE news shard
+b> PUBLISH news both | PUBLISH sport too | SPUBLISH news shards | SPUBLISH other x
 a>
 b> PUBSUB CHANNELS s* | PUBSUB CHANNELS nosuch | PUBSUB NUMSUB news nosuch sport | PUBSUB NUMSUB
 b> PUBSUB NUMPAT | PUBSUB SHARDCHANNELS n* | PUBSUB SHARDNUMSUB news x | PUBSUB SHARDNUMSUB
 b> PUBSUB | PUBSUB FOO | PUBSUB CHANNELS a b | PUBSUB NUMPAT x | PUBSUB SHARDCHANNELS a b
 a> PING | PING x | PING a b
-a> UNSUBSCRIBE nosuch | UNSUBSCRIBE sport | PUNSUBSCRIBE *s | SUNSUBSCRIBE news shard
+a> UNSUBSCRIBE nosuch | UNSUBSCRIBE sport | PUNSUBSCRIBE *t | SUNSUBSCRIBE news shard
 a> PUNSUBSCRIBE | UNSUBSCRIBE "" news
 a> UNSUBSCRIBE | PUNSUBSCRIBE | SUNSUBSCRIBE | UNSUBSCRIBE x | PING | GET nokey
 b> PUBLISH news gone | SPUBLISH news gone | PUBSUB CHANNELS | PUBSUB NUMPAT
@@ -189,7 +189,7 @@ class Listener:
         self.subscriptions: Any = None
         self.got: list[bytes] = []
 
-    def deliver(self, data: bytes) -> None:
+    def deliver_soon(self, data: bytes) -> None:
         self.got.append(data)
 
 

@@ -157,7 +157,7 @@ async def test_a_flush_is_told_once_and_after_the_reply(serve: Any, play: Any) -
     assert first == b"+OK\r\n+OK\r\n$1\r\n1\r\n+OK\r\n" + told() + b"_\r\n"
     # x was read as absent before the flush that nobody could tell from one of x.
     assert a == told() + told()
-    assert b == told() + told() + told(b"z", b"x")
+    assert b == told() + told() + told(b"x", b"z")
 
 
 async def test_a_redirected_flush_speaks_the_protocol_of_who_gets_it(serve: Any, play: Any) -> None:
