@@ -6,10 +6,11 @@ pattern sees. A connection holds its names too, so that closing it costs what it
 subscribed to and nothing more.
 
 A message is encoded once for each protocol that some subscriber speaks, however many
-there are, and handed to each connection as bytes (`deliver_soon`); that makes one write
-of what a turn of the loop brings, keeps it behind the reply of a command in progress, and
-closes a subscriber whose unread messages pass client-output-buffer-limit. Delivery is in the order of publication, at most once, and
-nothing is kept for those who are not there.
+there are, and handed to each connection as bytes (`deliver_soon`). That makes one write
+of what a turn of the loop brings, keeps it behind the reply of a command in progress,
+and closes a subscriber whose unread messages pass client-output-buffer-limit. Delivery
+is in the order of publication, at most once, and nothing is kept for those who are not
+there.
 
 What this file does not do: the commands (`commands/pubsub.py`).
 """
