@@ -1,8 +1,9 @@
 """Streams in DUMP's payloads: entries in listpacks, then the groups and what is pending.
 
-A node holds up to a hundred entries in one listpack, whose head is a master entry: the
-field names of the first entry, which entries with the same names do not repeat. Ids
-are differences to the node's first id. See t_stream.c and rdb.c of Redis.
+A node holds up to a hundred entries, or some kilobytes of them, in one listpack,
+whose head is a master entry: the field names of the first entry, which entries with
+the same names do not repeat. Ids are differences to the node's first id. See
+t_stream.c and rdb.c of Redis.
 
 Written is the form of Redis 7.0; where a consumer has been active at another time
 than it was seen last, which only 7.2 and later can say, that of 7.2. Read is
@@ -13,7 +14,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from itertools import islice
 
 from antecache.server import listpack
 from antecache.server.rdb import Reader, length, string
@@ -21,6 +21,7 @@ from antecache.server.stream import NODE, SEQUENCE, Fields, Group, Stream
 
 V1, V2, V3 = 15, 19, 21  # Redis 5, 7.0 and 7.2
 DELETED, SAME_NAMES = 1, 2
+NODE_BYTES = 4096  # stream-node-max-bytes
 UNKNOWN = (1 << 64) - 1  # how many entries a group has read
 
 
@@ -58,9 +59,20 @@ def _raw(key: int) -> bytes:
 
 
 def _nodes(stream: Stream) -> Iterator[bytes]:
-    entries = stream.entries.forward()
-    while node := list(islice(entries, NODE)):
-        yield string(_raw(node[0][0])) + string(listpack.pack(_listpack(node)))
+    node: list[tuple[int, Fields]] = []
+    size = 0
+    for key, fields in stream.entries.forward():
+        if len(node) == NODE or size >= NODE_BYTES:
+            yield _node(node)
+            node, size = [], 0
+        node.append((key, fields))
+        size += sum(map(len, fields))
+    if node:
+        yield _node(node)
+
+
+def _node(node: list[tuple[int, Fields]]) -> bytes:
+    return string(_raw(node[0][0])) + string(listpack.pack(_listpack(node)))
 
 
 def _listpack(node: list[tuple[int, Fields]]) -> list[bytes]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from antecache.server.buffer import settled
 from antecache.server.command import Argv, ClientView, command
-from antecache.server.commands.arguments import integer
+from antecache.server.commands.arguments import INT_MAX, integer
 from antecache.server.commands.hashes import ONE_KEY, read_live
 from antecache.server.dump import WrongFooter, dump, restore
 from antecache.server.encode import OK
@@ -73,6 +73,8 @@ def restore_(client: ClientView, argv: Argv) -> bytes:
     deleted = replace and db.delete(argv[1])
     if at and not absolute:
         at += db.store.now
+        if at > INT_MAX:  # as in C, where it becomes a time long past
+            at -= 1 << 64
     if isinstance(value, Hash):
         value.remove_due(db.store.now)
     if (at and at <= db.store.now) or (isinstance(value, Hash) and not value):

@@ -32,6 +32,7 @@ VALUES = {
         "XADD k 18446744073709551615-3 f x",
     ],
     "long stream": [["XADD", "k", f"{n}-1", "f", n, f"g{n % 2}", "x" * n] for n in range(1, 260)],
+    "stream of large entries": [["XADD", "k", f"{n}-1", "f", LONG * 2] for n in range(1, 9)],
     "deleted entries": [
         *(f"XADD k {n}-1 f v" for n in range(1, 9)),
         "XDEL k 3-1 8-1",
@@ -172,6 +173,10 @@ async def test_deadlines(sides: Any) -> None:
         assert 40_000 < await side.ask("PTTL", "b") <= 50_000
         assert await side.ask("RESTORE", "c", 9_999_999_999_999, payload, "ABSTTL") == b"OK"
         assert await side.ask("PEXPIRETIME", "c") == 9_999_999_999_999
+        assert await side.ask("RESTORE", "d", 2**63 - 1, payload, "ABSTTL") == b"OK"
+        assert await side.ask("PEXPIRETIME", "d") == 2**63 - 1
+        assert await side.ask("RESTORE", "d", 2**63 - 1, payload, "REPLACE") == b"OK"
+        assert await side.ask("EXISTS", "d") == 0
         assert await side.ask("RESTORE", "d", 1, payload, "ABSTTL") == b"OK"
         assert await side.ask("EXISTS", "d") == 0
         assert await side.ask("RESTORE", "b", 1, payload, "ABSTTL", "REPLACE") == b"OK"

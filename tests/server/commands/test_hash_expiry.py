@@ -250,6 +250,19 @@ async def test_events(serve: Any, connect: Any) -> None:
 
 NO_FIELDS = "ERR Mandatory argument FIELDS is missing or not at the right position"
 MISMATCH = "ERR The `numfields` parameter must match the number of arguments"
+
+
+async def test_a_field_expires_while_nobody_asks(serve: Any, connect: Any) -> None:
+    """With the server's own clock and cycle."""
+    server = await serve(notify_keyspace_events="Eh")
+    client, listener = await connect(server), await connect(server)
+    await listener.ask("SUBSCRIBE", "__keyevent@0__:hexpired")
+    await client.ask("HSET", "h", "a", 1, "b", 2)
+    assert await client.ask("HPEXPIRE", "h", 1, "FIELDS", 1, "a") == [1]
+    assert await listener.read() == [b"message", b"__keyevent@0__:hexpired", b"h"]
+    assert await client.ask("HKEYS", "h") == [b"b"]
+
+
 REFUSALS = {
     "HEXPIRE h 10 FIELDS 1": "ERR wrong number of arguments for 'hexpire' command",
     "HEXPIRE h 10 1 a b": NO_FIELDS,
