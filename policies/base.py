@@ -104,6 +104,16 @@ class Queue:
         node.prev, node.next = last, head
         last.next = head.prev = node
 
+    def turn(self, node: Node) -> None:
+        """Move all that is older than `node`, which must be in this queue, to the young end."""
+        head = self.head
+        first, last, before = head.next, head.prev, node.prev
+        if first is node:
+            return
+        head.next, node.prev = node, head
+        last.next, first.prev = first, last
+        before.next, head.prev = head, before
+
     @property
     def oldest(self) -> Node | None:
         """The node at the old end, or None."""
@@ -156,6 +166,7 @@ class Policy(ABC):
         self.seed = seed
         self.count = 0  # resident nodes
         self.total = 0  # sum of their sizes
+        self.clock = 0  # seconds; the store sets it now and then, for whoever tells of idle times
 
     @abstractmethod
     def insert(self, node: Node) -> None:

@@ -26,11 +26,13 @@ class LRU(Policy):
 
     def insert(self, node: Node) -> None:
         node.where = 1
+        node.state = self.clock
         self._queue.append(node)
         self.count += 1
         self.total += node.size
 
     def hit(self, node: Node) -> None:
+        node.state = self.clock
         # Queue.refresh written out: a call less on every read of the server
         head = self._head
         last = head.prev
@@ -48,7 +50,7 @@ class LRU(Policy):
 
     def remove(self, node: Node) -> None:
         self._queue.remove(node)
-        node.where = 0
+        node.where = node.state = 0
         self.count -= 1
         self.total -= node.size
 
@@ -56,6 +58,10 @@ class LRU(Policy):
         self._queue.size += size - node.size
         self.total += size - node.size
         node.size = size
+
+    def idle(self, node: Node) -> int:
+        """Seconds since a held node was last used, by the clock."""
+        return max(0, self.clock - int(node.state))
 
     def nodes(self) -> Iterator[Node]:
         return iter(self._queue)

@@ -113,6 +113,8 @@ class Config(msgspec.Struct, kw_only=True):
     acllog_max_len: Count = 128
     #: Without a password, refuse clients that do not come from this machine.
     protected_mode: bool = True
+    #: Who may use DEBUG, which can stop the server: no (nobody), local (this machine) or yes.
+    enable_debug_command: Literal["no", "local", "yes"] = "no"
     #: Databases that SELECT can choose from. Sources own keys of database 0.
     databases: Annotated[int, Meta(ge=1, le=65536)] = 16
 

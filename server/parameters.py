@@ -178,7 +178,6 @@ crash-log-enabled no
 daemonize no
 dbfilename dump.rdb
 dynamic-hz no
-enable-debug-command no
 enable-module-command no
 enable-protected-configs no
 hash-max-listpack-entries 512

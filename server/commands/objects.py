@@ -8,8 +8,10 @@ Nothing here loads, counts or refreshes a key.
 from __future__ import annotations
 
 from antecache.policies.lfu import LFU
+from antecache.policies.lru import LRU
 from antecache.server.command import Argv, ClientView, command, container
 from antecache.server.errors import ClientError
+from antecache.server.store import Entry, Evidence
 from antecache.server.store.kinds import kind_of
 
 NO_LFU = (
@@ -17,7 +19,11 @@ NO_LFU = (
     "Please note that when switching between policies at runtime LRU and LFU data "
     "will take some time to adjust."
 )
-NO_IDLE_TIME = "ERR idle time is not tracked: no eviction policy here needs a clock per key"
+NO_LRU = (
+    "ERR An LFU maxmemory policy is selected, idle time not tracked. "
+    "Please note that when switching between policies at runtime LRU and LFU data "
+    "will take some time to adjust."
+)
 
 container(
     "object",
@@ -81,7 +87,26 @@ def freq(client: ClientView, argv: Argv) -> int | None:
     since="2.2.3",
     summary="Returns the time since the last access to a Redis object.",
 )
-def idletime(client: ClientView, argv: Argv) -> None:
-    """OBJECT IDLETIME key: nil without a key, else refused, since nobody keeps that time."""
-    if client.db.peek(argv[2]) is not None:
-        raise ClientError(NO_IDLE_TIME)
+def idletime(client: ClientView, argv: Argv) -> int | None:
+    """OBJECT IDLETIME key: seconds, as far as the policy knows."""
+    entry = client.db.peek(argv[2])
+    if entry is None:
+        return None
+    if isinstance(client.db.store.policy, LFU):
+        raise ClientError(NO_LRU)
+    return idle_seconds(client, entry)
+
+
+def idle_seconds(client: ClientView, entry: Entry) -> int:
+    """The least time that a key has not been used for.
+
+    The LRU policies know it of the keys that they may evict, and of a row that was
+    prefetched and not asked for yet the time of the prefetch is known. Of any other
+    key nobody keeps a time, since that would cost every read; it may be in use, so 0.
+    """
+    store = client.db.store
+    if entry.where > 0 and isinstance(store.policy, LRU):
+        return store.policy.idle(entry)
+    if entry.where < 0 and isinstance(entry.origin, Evidence):
+        return max(0, store.now - entry.origin.at) // 1000
+    return 0

@@ -12,18 +12,10 @@ from typing import Any
 
 from antecache.server import errors
 from antecache.server.command import Argv, ClientView, command
-from antecache.server.commands.arguments import integer
 from antecache.server.encode import OK, Encoded, Verbatim
 from antecache.server.errors import ClientError
 from antecache.server.info import render
-from antecache.server.version import REDIS_VERSION, antecache_version
 
-ADMIN = "admin noscript loading stale"
-NO_DEBUG = (
-    'ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you '
-    "can run it from a local connection, otherwise you need to set this option in the "
-    "configuration file, and then restart the server."
-)
 NO_PERSISTENCE = "ERR this server has no persistence: nothing can be saved to disk"
 
 
@@ -67,20 +59,6 @@ def time_(client: ClientView, argv: Argv) -> list[bytes]:
 def role(client: ClientView, argv: Argv) -> list[Any]:
     """A master at offset 0 without replicas."""
     return [b"master", 0, []]
-
-
-@command(
-    "lolwut",
-    -1,
-    flags="readonly fast",
-    group="server",
-    since="5.0.0",
-    summary="Displays computer art and the Redis version",
-)
-def lolwut(client: ClientView, argv: Argv) -> Any:
-    """Which server this is, without the art."""
-    text = f"Redis ver. {REDIS_VERSION} (antecache {antecache_version()})\n"
-    return Verbatim(text.encode())
 
 
 @command(
@@ -183,33 +161,3 @@ command(
     group="server",
     summary="Sets a Redis server as a replica of another, or promotes it to being a master.",
 )(replicaof)
-
-
-@command(
-    "wait",
-    3,
-    flags="noscript",
-    group="generic",
-    since="3.0.0",
-    summary="Blocks until the asynchronous replication of all preceding write commands sent by "
-    "the connection is completed.",
-)
-def wait(client: ClientView, argv: Argv) -> int:
-    """0 at once: there are no replicas that could acknowledge anything."""
-    integer(argv[1])
-    if integer(argv[2], "ERR timeout is not an integer or out of range") < 0:
-        raise ClientError("ERR timeout is negative")
-    return 0
-
-
-@command(
-    "debug",
-    -2,
-    flags="admin noscript loading stale protected",
-    group="server",
-    complexity="Depends on subcommand.",
-    summary="A container for debugging commands.",
-)
-def debug(client: ClientView, argv: Argv) -> Any:
-    """Never allowed, as in a Redis whose `enable-debug-command` is `no`."""
-    raise ClientError(NO_DEBUG)

@@ -55,6 +55,7 @@ class Store:
         "events",
         "evicted",
         "expired",
+        "expires",
         "fields",
         "full",
         "hits",
@@ -121,6 +122,7 @@ class Store:
         self.on_event: Callable[[int, int, str, bytes], None] = _ignore
         self.on_load: Callable[[int, bytes], None] = _ignore  # called while anybody observes
         self.involuntary = False  # whether the change being signalled is no client's doing
+        self.expires = True  # False after DEBUG SET-ACTIVE-EXPIRE 0
         self.events = 0  # classes (store/events.py) of which `on_event` is told; see `listen`
         self.observers: list[Callable[[int, bytes], None]] = []
         # Whether anybody wants to know of changes: an observer (WATCH, a load in flight), events.
@@ -431,6 +433,9 @@ class Store:
 
         Fields of hashes whose time has come are removed too, first and in a part of the time.
         """
+        self.policy.clock = self.now // 1000
+        if not self.expires:
+            return 0
         stop = time.perf_counter() + budget_s
         self.fields.cycle(stop - budget_s / 2)
         removed = 0

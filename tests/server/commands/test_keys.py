@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
+from antecache.server.store import Evidence
 
 
 async def scanned(client: Any, *options: Any, between: Any = None) -> list[bytes]:
@@ -89,12 +89,41 @@ async def test_object_says_how_much_a_key_is_used(serve: Any, connect: Any) -> N
     assert await client.ask("OBJECT", "FREQ", "no") is None
 
 
-@pytest.mark.parametrize("sub", ["FREQ", "IDLETIME"])
-async def test_object_refuses_what_nobody_keeps(serve: Any, connect: Any, sub: str) -> None:
+async def test_object_refuses_what_the_policy_does_not_keep(serve: Any, connect: Any) -> None:
     client = await connect(await serve())
     await client.ask("SET", "k", 1)
-    assert "not tracked" in str(await client.ask("OBJECT", sub, "k"))
-    assert await client.ask("OBJECT", sub, "no") is None
+    lfu, lru = "An LFU maxmemory policy is not selected", "An LFU maxmemory policy is selected"
+    assert lfu in str(await client.ask("OBJECT", "FREQ", "k"))
+    assert await client.ask("OBJECT", "IDLETIME", "k") == 0
+    await client.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lfu")
+    assert lru in str(await client.ask("OBJECT", "IDLETIME", "k"))
+    for sub in ("FREQ", "IDLETIME"):
+        assert await client.ask("OBJECT", sub, "no") is None
+
+
+async def test_lru_knows_how_long_a_key_was_idle(serve: Any, connect: Any) -> None:
+    server = await serve(policy="allkeys-lru")
+    client = await connect(server)
+    await client.ask("MSET", "idle", 1, "used", 1)
+    policy = server.store.policy
+    policy.clock = start = policy.clock + 1000
+    await client.ask("GET", "used")
+    assert await client.ask("OBJECT", "IDLETIME", "idle") >= 1000
+    policy.clock = start + 7
+    assert await client.ask("OBJECT", "IDLETIME", "used") == 7
+    assert await client.ask("OBJECT", "IDLETIME", "used") == 7  # asking is no use
+
+
+async def test_a_prefetched_row_is_idle_since_it_came(shop: Any) -> None:
+    client = await shop.client()
+    source = shop.server.sources.owner(b"user:3")
+    origin = shop.store.origin(source)
+    evidence = Evidence(origin, b"user:2", "rule", 0, 0.5, shop.store.now - 5500)
+    row = shop.server.backing.rows[b"user:3"]
+    shop.store.databases[0].put(b"user:3", row, origin=evidence, quiet=True)
+    assert await client.ask("OBJECT", "IDLETIME", "user:3") == 5
+    await client.ask("HGETALL", "user:3")
+    assert await client.ask("OBJECT", "IDLETIME", "user:3") == 0
 
 
 async def test_object_help_names_every_subcommand(serve: Any, connect: Any) -> None:
