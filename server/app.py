@@ -365,7 +365,7 @@ class Server:
             "links": self.followups.nbytes if self.config.prediction else 0,
             "ledger": self.ledger.nbytes,
             "accesslog": 16 * len(self.access.items),
-            "scripts": self.scripts.memory + self.scripts.cache_memory,
+            "scripts": self.scripts.memory + self.scripts.cache.nbytes,
             "store": self.store.metadata_bytes,
             "stale": self.store.attic.size,
         }

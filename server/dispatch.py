@@ -418,6 +418,8 @@ class Dispatch:
     def absent(self, session: Any, commands: Sequence[Argv]) -> list[bytes]:
         """The keys of these commands that a source owns and that are not there."""
         wanted: dict[bytes, None] = {}
+        if self._store.owner is None:
+            return []
         for argv in commands:
             row = self.find(argv)
             if row is None or not row.accepts(len(argv)):

@@ -131,17 +131,18 @@ def memory(server: ServerView) -> Iterator[tuple[str, Any]]:
     scripts = server.scripts  # one interpreter serves scripts and functions
     for name, size in (
         *(("lua", scripts.memory), ("vm_total", scripts.memory)),
-        ("scripts", scripts.memory + scripts.cache_memory),
+        ("scripts", scripts.memory + scripts.cache.nbytes),
     ):
         yield f"used_memory_{name}", size
         yield f"used_memory_{name}_human", human(size)
     yield "used_memory_vm_eval", scripts.memory
     yield "used_memory_vm_functions", 0
-    yield "used_memory_scripts_eval", scripts.cache_memory
-    yield "number_of_cached_scripts", len(scripts)
-    yield "number_of_functions", len(scripts.functions)
-    yield "number_of_libraries", len(scripts.libraries)
-    yield "used_memory_functions", sum(len(one.code) for one in scripts.libraries.values())
+    yield "used_memory_scripts_eval", scripts.cache.nbytes
+    yield "number_of_cached_scripts", len(scripts.cache)
+    yield "number_of_functions", len(scripts.functions.by_name)
+    yield "number_of_libraries", len(scripts.functions.libraries)
+    libraries = scripts.functions.libraries.values()
+    yield "used_memory_functions", sum(len(library.code) for library in libraries)
     yield "maxmemory", limit
     yield "maxmemory_human", human(limit)
     yield "maxmemory_policy", redis_name(server.policy_choice)
@@ -230,7 +231,7 @@ def stats(server: ServerView) -> Fields:
         ("expire_cycle_cpu_milliseconds", 0),
         ("evicted_keys", store.evicted),
         ("evicted_clients", 0),
-        ("evicted_scripts", server.scripts.evicted),
+        ("evicted_scripts", server.scripts.cache.evicted),
         ("total_eviction_exceeded_time", 0),
         ("current_eviction_exceeded_time", 0),
         ("keyspace_hits", store.hits),

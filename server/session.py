@@ -124,7 +124,7 @@ class Session(asyncio.Protocol):
         self.address = self.local_address = ""
         self.fd = -1
         self.account = server.users.default
-        self._authenticated = server.users.open
+        self._authenticated = bool(server.users.open)
         self._transaction: list[Argv] | None = None
         self._reply_mode = "on"
         self._monitoring = False

@@ -41,11 +41,7 @@ class User:
         self.passwords: dict[bytes, None] = {}  # digests, in their order
         self.selectors = [Selector()]
         self.selectors[0].all_channels = self._all_channels = all_channels
-
-    @property
-    def unrestricted(self) -> bool:
-        """Whether everything is allowed, and nothing need be checked."""
-        return any(selector.unrestricted for selector in self.selectors)
+        self.unrestricted = False  # whether everything is allowed, and nothing need be checked
 
     def apply_all(self, rules: Sequence[bytes]) -> None:
         """Change the user by rules, or not at all; raises BadRule with `(rule, reason)`."""
@@ -65,6 +61,10 @@ class User:
         self._all_channels = other._all_channels
         self.passwords = dict(other.passwords)
         self.selectors = [selector.copy() for selector in other.selectors]
+        self._look()
+
+    def _look(self) -> None:
+        self.unrestricted = any(selector.unrestricted for selector in self.selectors)
 
     def apply(self, rule: bytes) -> None:
         """Change the user by one rule; raises BadRule."""
@@ -97,6 +97,7 @@ class User:
             self.become(fresh)
         else:
             self.selectors[0].apply(rule)
+        self._look()
 
     def accepts(self, password: bytes) -> bool:
         """Whether the user may enter with this password."""

@@ -19,12 +19,12 @@ BAD_NUMBER = "ERR Bad number of keys provided"
 
 
 def _call(client: ClientView, argv: Argv, ro: bool) -> Any:
-    found = client.server.scripts.functions.get(argv[1])
+    found = client.server.scripts.functions.by_name.get(argv[1])
     if found is None:
         raise ClientError("ERR Function not found")
     count = prepared(client, argv, BAD_NUMBER)
     keys, rest = argv[3 : 3 + count], argv[3 + count :]
-    return client.server.scripts.call(client, found[1], keys, argv, rest, ro)
+    return client.server.scripts.call(client, *found, keys, argv, rest, ro)
 
 
 @command(
@@ -81,7 +81,7 @@ def load(client: ClientView, argv: Argv) -> bytes:
         if option.lower() != b"replace":
             raise ClientError(f"ERR Unknown option given: {option.decode('utf-8', 'replace')}")
         replace = True
-    return bytes(client.server.scripts.load_library(argv[-1], replace=replace))
+    return bytes(client.server.scripts.functions.load(argv[-1], replace=replace))
 
 
 @command(
@@ -93,7 +93,7 @@ def load(client: ClientView, argv: Argv) -> bytes:
 )
 def delete(client: ClientView, argv: Argv) -> Any:
     """Forget a library."""
-    client.server.scripts.delete_library(argv[2])
+    client.server.scripts.functions.delete(argv[2])
     return OK
 
 
@@ -109,7 +109,7 @@ def flush(client: ClientView, argv: Argv) -> Any:
     """FUNCTION FLUSH [ASYNC | SYNC]."""
     if len(argv) > 3 or (len(argv) == 3 and argv[2].lower() not in (b"sync", b"async")):
         raise ClientError("ERR FUNCTION FLUSH only supports SYNC|ASYNC option")
-    client.server.scripts.flush_functions()
+    client.server.scripts.functions.flush()
     return OK
 
 
@@ -141,7 +141,7 @@ def list_(client: ClientView, argv: Argv) -> list[Any]:
     fits = matcher(pattern) if pattern is not None else None
     return [
         _shown(library, code)
-        for library in client.server.scripts.libraries.values()
+        for library in client.server.scripts.functions.libraries.values()
         if fits is None or fits(library.name)
     ]
 
@@ -174,7 +174,8 @@ def _shown(library: libraries.Library, code: bool) -> dict[bytes, Any]:
 )
 def dump(client: ClientView, argv: Argv) -> bytes:
     """The payload that FUNCTION RESTORE reads, here and in Redis."""
-    return libraries.dump(one.code for one in client.server.scripts.libraries.values())
+    loaded = client.server.scripts.functions.libraries
+    return libraries.dump(one.code for one in loaded.values())
 
 
 @command(
@@ -192,17 +193,9 @@ def restore(client: ClientView, argv: Argv) -> Any:
         raise ClientError(
             "ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE."
         )
-    codes = libraries.undump(argv[2])
-    scripts = client.server.scripts
-    before = dict(scripts.libraries), dict(scripts.functions)
-    if policy == b"flush":
-        scripts.flush_functions()
-    try:
-        for code in codes:
-            scripts.load_library(code, replace=policy == b"replace")
-    except ClientError:
-        scripts.libraries, scripts.functions = before
-        raise
+    client.server.scripts.functions.restore(
+        libraries.undump(argv[2]), replace=policy == b"replace", flush=policy == b"flush"
+    )
     return OK
 
 
@@ -225,8 +218,8 @@ def stats(client: ClientView, argv: Argv) -> dict[bytes, Any]:
             b"duration_ms": scripts.milliseconds(),
         }
     counts = {
-        b"libraries_count": len(scripts.libraries),
-        b"functions_count": len(scripts.functions),
+        b"libraries_count": len(scripts.functions.libraries),
+        b"functions_count": len(scripts.functions.by_name),
     }
     return {b"running_script": shown, b"engines": {b"LUA": counts}}
 

@@ -53,11 +53,11 @@ def _evaluate(client: ClientView, argv: Argv, script: Script, count: int, ro: bo
 
 def _eval(client: ClientView, argv: Argv, ro: bool) -> Any:
     count = prepared(client, argv, NOT_INTEGER)
-    return _evaluate(client, argv, client.server.scripts.add(argv[1]), count, ro)
+    return _evaluate(client, argv, client.server.scripts.cache.add(argv[1]), count, ro)
 
 
 def _evalsha(client: ClientView, argv: Argv, ro: bool) -> Any:
-    script = client.server.scripts.find(argv[1]) if len(argv[1]) == 40 else None
+    script = client.server.scripts.cache.find(argv[1]) if len(argv[1]) == 40 else None
     if script is None:
         raise ClientError(NO_SCRIPT)
     return _evaluate(client, argv, script, prepared(client, argv, NOT_INTEGER), ro)
@@ -145,7 +145,7 @@ container(
 )
 def load(client: ClientView, argv: Argv) -> bytes:
     """Compile a script and keep it; its digest."""
-    return bytes(client.server.scripts.add(argv[2], load=True).sha)
+    return bytes(client.server.scripts.cache.add(argv[2], load=True).sha)
 
 
 @command(
@@ -159,7 +159,7 @@ def load(client: ClientView, argv: Argv) -> bytes:
 )
 def exists(client: ClientView, argv: Argv) -> list[int]:
     """1 for each digest that is known, 0 for the others."""
-    return [int(client.server.scripts.find(sha) is not None) for sha in argv[2:]]
+    return [int(client.server.scripts.cache.find(sha) is not None) for sha in argv[2:]]
 
 
 @command(

@@ -176,6 +176,9 @@ class Execution:
             reply = self._counted(ClientError(errors.INTERNAL))
         finally:
             store.now = max(now, store.now)
+        client = self._client
+        if client.tracking is not None and row.readonly and type(reply) is not ClientError:
+            server.tracking.read(client, row.keys(argv))
         row.calls += 1
         row.nanoseconds += time.perf_counter_ns() - before
         return reply

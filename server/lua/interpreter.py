@@ -13,23 +13,26 @@ script, on which thread, and what redis.call does is not here.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 from antecache.server.errors import ClientError
 from antecache.server.lua import natives
+from antecache.server.lua.handover import (
+    Failure,
+    arguments,
+    log_message,
+    no_attributes,
+    set_repl,
+    source,
+    text_of_failure,
+    weight,
+)
 from antecache.server.lua.replies import NIL, text_of, to_lua
 from antecache.server.version import REDIS_VERSION
 
-log = logging.getLogger(__name__)
-
-HERE = Path(__file__).parent
 NO_MEMORY = "ERR not enough memory"
-MAX_WHOLE = 1 << 62  # beyond it a number is shown as %.17g, as double2ll has it in Redis
 MARGIN = 1 << 20  # bytes that must be left for what is not weighed
-LEVELS = (logging.DEBUG, logging.INFO, logging.INFO, logging.WARNING)
 
 
 class Run(Protocol):
@@ -51,10 +54,6 @@ class Run(Protocol):
 
     def register(self, arguments: list[Any]) -> str | None:
         """redis.register_function; returns what is wrong."""
-
-
-class Failure(Exception):
-    """redis.call failed: the error leaves the script unless it is caught there."""
 
 
 class ScriptError(Exception):
@@ -82,12 +81,12 @@ class Interpreter:
             register_eval=False,
             register_builtins=False,
             unpack_returned_tuples=True,
-            attribute_filter=_no_attributes,
+            attribute_filter=no_attributes,
             max_memory=max_memory + max_memory // 4 + 2 * MARGIN,
         )
         self._table = self._lua.table_from
         self.current: Run | None = None
-        chunk = self._lua.compile(_source("sandbox"), name=b"=antecache")
+        chunk = self._lua.compile(source("sandbox"), name=b"=antecache")
         native = self._table(self._natives())
         (self._run_script, self._run_function, self._run_library, self._rearm, self._fields) = (
             chunk(native, max_memory // 1024)
@@ -115,9 +114,9 @@ class Interpreter:
         }
         return {
             b"constants": self._table(constants),
-            b"cjson": _source("cjson"),
-            b"cmsgpack": _source("cmsgpack"),
-            b"numbers": _source("numbers"),
+            b"cjson": source("cjson"),
+            b"cmsgpack": source("cmsgpack"),
+            b"numbers": source("numbers"),
             b"sha1": natives.sha1,
             b"bit": natives.bit,
             b"struct_pack": natives.struct_pack,
@@ -126,10 +125,10 @@ class Interpreter:
             b"call": self._call,
             b"pcall": self._pcall,
             b"poll": self._poll,
-            b"failure": _failure,
-            b"log": _log,
+            b"failure": text_of_failure,
+            b"log": log_message,
             b"setresp": self._setresp,
-            b"set_repl": _set_repl,
+            b"set_repl": set_repl,
             b"acl_check": self._acl_check,
             b"register": self._register,
             b"place": self._place,
@@ -220,7 +219,7 @@ class Interpreter:
             return self._table({b"err": str(failure).encode()})
 
     def _value(self, reply: Any) -> Any:
-        if not self._fits(_weight(reply)):
+        if not self._fits(weight(reply)):
             raise Failure(NO_MEMORY)
         run = self.current
         value = to_lua(reply, run.protocol if run is not None else 2, self._table)
@@ -232,7 +231,7 @@ class Interpreter:
             return ClientError("ERR redis.call/pcall can only be called inside a script invocation")
         if not args:
             return ClientError("ERR Please specify at least one argument for this redis lib call")
-        argv = _arguments(args)
+        argv = arguments(args)
         if argv is None:
             return ClientError("ERR Lua redis lib command arguments must be strings or integers")
         if not self._fits(0):
@@ -258,7 +257,7 @@ class Interpreter:
     def _acl_check(self, *args: Any) -> Any:
         if not args:
             return None, b"Please specify at least one argument for this redis lib call"
-        argv = _arguments(args)
+        argv = arguments(args)
         if argv is None:
             return None, b"redis.acl_check_cmd() require arguments to be strings or integers"
         allowed = self.current.may_run(argv) if self.current is not None else None
@@ -278,70 +277,3 @@ class Interpreter:
             return None, b"redis.register_function can only be called on FUNCTION LOAD command"
         refusal = self.current.register(given)
         return None if refusal is None else (None, refusal.encode())
-
-
-def _source(name: str) -> bytes:
-    return (HERE / f"{name}.lua").read_bytes()
-
-
-def _no_attributes(value: object, name: object, setting: bool) -> None:
-    raise AttributeError("scripts see no attributes")
-
-
-def _failure(error: Any) -> bytes | None:
-    """The text of what a function of Python raised; None for anything else."""
-    if isinstance(error, Failure):
-        return str(error).encode("utf-8", "surrogateescape")
-    if isinstance(error, BaseException):
-        log.error("a script met an unexpected error", exc_info=error)
-        return b"ERR internal error"
-    return None
-
-
-def _arguments(args: tuple[Any, ...]) -> list[bytes] | None:
-    """Strings and numbers as the arguments of a command, or None."""
-    argv = []
-    for arg in args:
-        kind = type(arg)
-        if kind is bytes:
-            argv.append(arg)
-        elif kind is int and -MAX_WHOLE <= arg <= MAX_WHOLE:
-            argv.append(b"%d" % arg)
-        elif kind is int or kind is float:
-            argv.append(b"%.17g" % arg)
-        else:
-            return None
-    return argv
-
-
-def _weight(reply: Any) -> int:
-    """Bytes that a reply takes as a value of Lua, about."""
-    if isinstance(reply, (bytes, str)):
-        return 64 + len(reply)
-    if isinstance(reply, dict):
-        return 64 + sum(_weight(key) + _weight(value) for key, value in reply.items())
-    if isinstance(reply, (list, tuple, set, frozenset)):
-        return 64 + sum(map(_weight, reply))
-    return 64 + len(getattr(reply, "data", b""))
-
-
-def _log(*args: Any) -> Any:
-    if len(args) < 2:
-        return None, b"redis.log() requires two arguments or more."
-    level, *words = args
-    if not isinstance(level, (int, float)) or isinstance(level, bool):
-        return None, b"First argument must be a number (log level)."
-    if level not in (0, 1, 2, 3):
-        return None, b"Invalid debug level."
-    text = " ".join(text_of(word) for word in words if isinstance(word, (bytes, int, float)))
-    log.log(LEVELS[int(level)], "script: %s", text)
-    return None
-
-
-def _set_repl(count: int, flags: Any = None) -> Any:
-    if count != 1:
-        return None, b"redis.set_repl() requires one argument."
-    if flags not in (0, 1, 2, 3):
-        text = b"Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE."
-        return None, text
-    return None

@@ -9,18 +9,17 @@ until the script ends or is killed.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from antecache.server.command import Absent, Argv
 from antecache.server.encode import Encoded
 from antecache.server.errors import INTERNAL, ClientError
-from antecache.server.lua import libraries
+from antecache.server.lua.cache import ScriptCache
 from antecache.server.lua.execution import Execution
+from antecache.server.lua.functions import Functions
 from antecache.server.lua.interpreter import Interpreter, ScriptError
 from antecache.server.lua.libraries import Function, Library
 from antecache.server.lua.replies import reply_of
@@ -29,7 +28,6 @@ from antecache.server.lua.script import Script
 
 log = logging.getLogger(__name__)
 
-MAX_EVALUATED = 500  # scripts that EVAL alone brought: LRU_CACHE_SCRIPTS of Redis 7.4
 NOT_BUSY = "NOTBUSY No scripts in execution right now."
 UNKILLABLE = (
     "UNKILLABLE Sorry the script already executed write commands against the dataset. You can "
@@ -58,11 +56,8 @@ class Scripts:
         self._server = server
         self._interpreter: Interpreter | None = None
         self._runner = Runner(self._ended)
-        self._scripts: OrderedDict[bytes, Script] = OrderedDict()
-        self._evaluated = 0  # of them, those that EVAL brought
-        self.evicted = 0
-        self.libraries: dict[bytes, Library] = {}
-        self.functions: dict[bytes, tuple[Library, Function]] = {}
+        self.cache = ScriptCache(self._lua)
+        self.functions = Functions(self._lua)
         self.running: Execution | None = None
         self._session: Any = None  # whose script runs beside the loop
         self._suspended: Suspended | None = None
@@ -77,56 +72,15 @@ class Scripts:
         """Bytes that Lua holds."""
         return 0 if self._interpreter is None else self._interpreter.memory
 
-    @property
-    def cache_memory(self) -> int:
-        """Bytes that the texts of scripts take."""
-        return sum(script.size for script in self._scripts.values())
-
-    def __len__(self) -> int:
-        return len(self._scripts)
-
     def _lua(self) -> Interpreter:
         if self._interpreter is None:
             self._interpreter = Interpreter(self._server.config.lua_maxmemory)
         return self._interpreter
 
-    # -- the cache of scripts -------------------------------------------------
-
-    def find(self, sha: bytes) -> Script | None:
-        """The script of a digest, whatever its case."""
-        script = self._scripts.get(sha.lower())
-        if script is not None and not script.loaded:
-            self._scripts.move_to_end(script.sha)
-        return script
-
-    def add(self, body: bytes, *, load: bool = False) -> Script:
-        """The script of this text, compiled; raises ClientError with the compiler's words."""
-        sha = hashlib.sha1(body).hexdigest().encode()
-        script = self.find(sha)
-        if script is None:
-            script = Script(sha, body)
-            try:
-                script.function = self._lua().compile(script.code, b"@user_script")
-            except ScriptError as error:
-                text = f"ERR Error compiling script (new function): {error.text}"
-                raise ClientError(text) from None
-            self._scripts[sha] = script
-            self._evaluated += 1
-        if load and not script.loaded:
-            script.loaded = True
-            self._evaluated -= 1
-        if self._evaluated > MAX_EVALUATED:
-            oldest = next(one for one in self._scripts.values() if not one.loaded)
-            del self._scripts[oldest.sha]
-            self._evaluated -= 1
-            self.evicted += 1
-        return script
-
     def flush(self) -> None:
         """SCRIPT FLUSH: forget the scripts; the interpreter too, unless functions live in it."""
-        self._scripts.clear()
-        self._evaluated = 0
-        if not self.libraries:
+        self.cache.flush()
+        if not self.functions.libraries:
             self._interpreter = None
 
     # -- running --------------------------------------------------------------
@@ -153,6 +107,7 @@ class Scripts:
     def call(
         self,
         client: Any,
+        library: Library,
         function: Function,
         keys: Sequence[bytes],
         argv: Argv,
@@ -165,7 +120,7 @@ class Scripts:
             function.name,
             argv,
             function.flags,
-            code=self.functions[function.name][0].code,
+            code=library.code,
             function=True,
             read_only=ro,
             on_store=self._runner.on_store,
@@ -223,7 +178,7 @@ class Scripts:
         if len(argv) < 3 or name not in (b"eval", b"eval_ro", b"evalsha", b"evalsha_ro"):
             return False
         if name.startswith(b"evalsha"):
-            script = self._scripts.get(argv[1].lower())
+            script = self.cache.find(argv[1])
             return script is not None and not script.bounded
         try:
             return not Script(b"", argv[1]).bounded
@@ -296,54 +251,6 @@ class Scripts:
         if self.running is not None:
             self.running.killed = True
         self._runner.close()
-
-    # -- functions ------------------------------------------------------------
-
-    def load_library(self, code: bytes, *, replace: bool = False) -> bytes:
-        """FUNCTION LOAD; the library's name. Raises ClientError, and then nothing has changed."""
-        library = self.read_library(code)
-        old = self.libraries.get(library.name)
-        if old is not None and not replace:
-            raise ClientError(f"ERR Library '{library.name.decode()}' already exists")
-        for name in library.functions:
-            owner = self.functions.get(name)
-            if owner is not None and owner[0] is not old:
-                raise ClientError(f"ERR Function {name.decode()} already exists")
-        if old is not None:
-            self.delete_library(library.name)
-        self.libraries[library.name] = library
-        self.functions.update({name: (library, one) for name, one in library.functions.items()})
-        return library.name
-
-    def read_library(self, code: bytes) -> Library:
-        """The library of a code, compiled and run, but not installed."""
-        name, text = libraries.parse(code)
-        lua = self._lua()
-        loading = libraries.Loading(text)
-        try:
-            chunk = lua.compile(text, b"@user_function")
-        except ScriptError as error:
-            raise ClientError(f"ERR Error compiling function: {error.text}") from None
-        try:
-            lua.run_library(loading, chunk)
-        except ScriptError as error:
-            raise ClientError(f"ERR Error registering functions: {error.text}") from None
-        if not loading.functions:
-            raise ClientError("ERR No functions registered")
-        return Library(name, code, loading.functions)
-
-    def delete_library(self, name: bytes) -> None:
-        """FUNCTION DELETE; raises ClientError when there is no such library."""
-        library = self.libraries.pop(name, None)
-        if library is None:
-            raise ClientError("ERR Library not found")
-        for function in library.functions:
-            del self.functions[function]
-
-    def flush_functions(self) -> None:
-        """FUNCTION FLUSH."""
-        self.libraries.clear()
-        self.functions.clear()
 
     def milliseconds(self) -> int:
         """How long the script has run."""

@@ -253,7 +253,7 @@ async def test_the_cache_of_scripts_forgets_what_eval_brought(serve: Any, connec
     last = hashlib.sha1(b"return 599").hexdigest()
     first = hashlib.sha1(b"return 0").hexdigest()
     assert await client.ask("SCRIPT", "EXISTS", kept, last, first) == [1, 1, 0]
-    assert len(server.scripts) == 501
+    assert len(server.scripts.cache) == 501
 
 
 async def test_declared_keys_are_loaded_before_the_script(shop: Any) -> None:
