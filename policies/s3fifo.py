@@ -111,13 +111,17 @@ class S3FIFO(Policy):
                 node.state = 0
                 main.append(node)
             else:
-                node = main.head.next
-                if node.state:
-                    node.state -= 1
-                elif node is not self._newcomer or main.count == 1:
+                # those with uses left have one less now, and another round
+                end = main.head
+                node = end.next
+                while node is not end and (node.state or (node is newcomer and main.count > 1)):
+                    if node.state:
+                        node.state -= 1
+                    node = node.next
+                if node is not end:
+                    main.turn(node)
                     self.remove(node)
                     return node
-                main.refresh(node)
         return None
 
     def uses(self, node: Node) -> int:
