@@ -32,12 +32,17 @@ def grown(value: Items) -> Items:
 
 def push(value: Items, items: list[bytes], *, left: bool) -> Items:
     """Add items one after the other at one end."""
-    if not left:
-        value.extend(items)
-    elif type(value) is list:
+    if type(value) is deque:
+        if left:
+            value.extendleft(items)
+        else:
+            value.extend(items)
+        return value
+    assert isinstance(value, list)
+    if left:
         value[:0] = items[::-1]
     else:
-        value.extendleft(items)  # type: ignore[union-attr]
+        value.extend(items)
     return grown(value)
 
 

@@ -10,7 +10,7 @@ What this file does not do: change what is within a list (`lists_changes.py`), s
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from antecache.server import items as lists
 from antecache.server.command import Argv, ClientView, command
@@ -45,10 +45,14 @@ def push(client: ClientView, key: bytes, entry: Entry | None, items: Argv, *, le
         client.db.put(key, lists.new(items[::-1] if left else items))
         length = len(items)
     else:
-        frame = sizes.of_frame(entry.value)
-        value = entry.value = lists.push(entry.value, items, left=left)
+        old = entry.value
+        value = lists.push(old, items, left=left)
+        delta = sizes.of_items(items)
+        if value is not old:
+            entry.value = value
+            delta += sizes.of_frame(value) - sizes.of_frame(old)
         length = len(value)
-        client.db.grew(entry, sum(map(sizes.of_item, items)) + sizes.of_frame(value) - frame)
+        client.db.grew(entry, delta)
     client.db.event(events.LIST, "lpush" if left else "rpush", key)
     return length
 
@@ -61,11 +65,11 @@ def pop(client: ClientView, entry: Entry, count: int, *, left: bool) -> list[byt
     return items
 
 
-def removed(client: ClientView, entry: Entry, items: Iterable[bytes], event: str) -> None:
+def removed(client: ClientView, entry: Entry, items: Sequence[bytes], event: str) -> None:
     """Items are gone from a list, and with the last of them the key."""
     db, key = client.db, entry.key
     if entry.value:
-        db.grew(entry, -sum(map(sizes.of_item, items)))
+        db.grew(entry, -sizes.of_items(items))
         db.event(events.LIST, event, key)
     else:
         db.delete(key)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 BYTES = 33  # sys.getsizeof(b"")
@@ -69,6 +69,11 @@ def of_table(members: Collection[bytes]) -> int:
     figure a member would do.
     """
     return sys.getsizeof(members)
+
+
+def of_items(items: Sequence[bytes]) -> int:
+    """Bytes these items add to a list; one is the common case."""
+    return of_item(items[0]) if len(items) == 1 else sum(map(of_item, items))
 
 
 def of_frame(value: Any) -> int:
