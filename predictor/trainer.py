@@ -294,10 +294,15 @@ class Trainer:
             self.blocks_sent += 1
         self._write(process, messages.pack(messages.Train()))
 
-    def go_on_from(self, plan: Plan) -> None:
-        """Count on from a Plan of a file, and publish it; the process is told when it starts."""
+    def go_on_from(self, plan: Plan, *, publish: bool = True) -> None:
+        """Count on from this Plan, of a file or an earlier one, and not from anything newer."""
         self._plan = plan
-        self._publish(plan)
+        process = self._process
+        if process is not None and self.state == "running":
+            hello = msgspec.structs.replace(self._settings, plan=plan.to_bytes())
+            self._write(process, messages.pack(hello))
+        if publish:
+            self._publish(plan)
         self._wake()
 
     @property

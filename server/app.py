@@ -48,6 +48,7 @@ from antecache.server.listeners import Listeners
 from antecache.server.loader import Loader
 from antecache.server.lua.scripts import Scripts
 from antecache.server.notifications import Notifications
+from antecache.server.plans import Plans
 from antecache.server.prefetch import Prefetcher
 from antecache.server.pubsub import PubSub
 from antecache.server.rates import Rates
@@ -142,9 +143,10 @@ class Server:
         self.timings = Timings(config.latency_tracking)
         self.spikes = Spikes(config.latency_monitor_threshold)
         self.watch_slow()
+        self.plans = Plans(self.prefetcher.adopt)
         self.trainer = Trainer(
             drain=self.access.drain,
-            publish=self.prefetcher.adopt,
+            publish=self.plans.adopt,
             adopt_history=self._adopt_history,
             settings=self._hello(),
         )

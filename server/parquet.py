@@ -70,7 +70,9 @@ def write(path: Path, blocks: Iterator[list[Access]]) -> int:
     written = 0
     with arrow.ParquetWriter(path, schema, compression="zstd") as writer:
         for block in blocks:
-            columns = list(zip(*block, strict=True)) or [[], [], [], []]
+            if not block:
+                continue
+            columns = zip(*block, strict=True)
             writer.write_table(
                 pyarrow.table(
                     dict(zip(schema.names, map(list, columns), strict=True)), schema=schema

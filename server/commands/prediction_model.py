@@ -1,8 +1,8 @@
-"""PREDICTOR MODEL: who ranks candidates, how honest the probabilities are, and who competed.
+"""PREDICTOR MODEL and ROLLBACK: who ranks candidates, who competed, and the way back.
 
 The figures come from the trainer, which fits and judges; nothing is computed here.
 
-What this file does not do: change anything.
+What this file does not do: look at a new Plan before it is adopted (`plans.py`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from antecache.server.command import Argv, command
 from antecache.server.commands.prediction import rounded
+from antecache.server.errors import ClientError
 
 
 @command(
@@ -47,6 +48,23 @@ def model(client: Any, argv: Argv) -> dict[str, Any]:
         answer["contest-age-seconds"] = round(time.time() - contest.at)
         answer["challengers"] = [_challenger(report) for report in contest.reports]
     return answer
+
+
+@command(
+    "predictor|rollback",
+    2,
+    flags="admin loading stale",
+    since="0.1.0",
+    summary="Goes back to the previous Plan, and learns on from it.",
+)
+def rollback(client: Any, argv: Argv) -> int:
+    """The number that the previous Plan has now: it is the newest."""
+    server = client.server
+    plan = server.plans.go_back()
+    if plan is None:
+        raise ClientError("ERR there is no earlier plan")
+    server.trainer.go_on_from(plan, publish=False)
+    return int(plan.version)
 
 
 def _challenger(report: dict[str, Any]) -> dict[str, Any]:
