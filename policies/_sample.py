@@ -6,8 +6,8 @@ given to the ghost caches in blocks, or at the next miss, when the client waits
 for the database anyway.
 
 How many keys are sampled: between `SAMPLE` and twice that, but never so many that
-the ghost caches take more than `SHARE` of the memory. Where less than a quarter of
-`SAMPLE` is left by that, there are none: a small budget is better spent on values.
+the ghost caches take more than `SHARE` of the memory. Where that leaves less than half of
+`SAMPLE` (below 27 MB) there are none: a small budget is better spent on values.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from antecache.policies._panel import Panel, Record
 from antecache.policies.base import Node, Policy
 
 SAMPLE = 1000
-SHARE = 1 / 32
+SHARE = 1 / 24
 KEY_BYTES = 2250  # what a sampled resident key costs in ghosts, those of absent keys included
 NONE = 0xFFFF  # the mask while there are no ghost caches; one key of so many just keeps watch
 CURVE = (0.5, 1.0, 2.0, 4.0)  # sizes in the curve's panel, relative to the store's
@@ -129,9 +129,9 @@ class Sample:
         """
         most = min(2 * SAMPLE, SHARE * memory / KEY_BYTES)
         mask = self.panel.mask
-        if most < SAMPLE / 4:
+        if most < SAMPLE / 2:
             return NONE if count > most else mask
-        if self.asleep and most < SAMPLE / 2:
+        if self.asleep and most < 0.75 * SAMPLE:
             return mask
         if count >= most * (mask + 1):
             while count >= most * (mask + 1) and mask < NONE:

@@ -237,21 +237,21 @@ def test_the_sample_is_bounded_and_charged(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_ghosts_take_no_more_than_their_share_of_the_memory() -> None:
     keys = zipf(30_000, 20_000, 5)
-    for memory in (20_000_000, 4_000_000):
+    for memory in (32_000_000, 8_000_000):
         policy = Auto()
         policy.memory = memory
         cache = Cache(policy, size=memory)
         for key in keys:
-            cache.ask(key, 1000)
+            cache.ask(key, 4000)
             # the store's room is what the ghost caches leave
             cache.size = memory - policy.metadata_bytes
             cache.fit()
         cache.check()
-        assert policy.metadata_bytes - policy._body.nbytes <= memory / 32
-        assert policy.asleep == (memory < 10_000_000)
+        assert policy.metadata_bytes - policy._body.nbytes <= memory * _sample.SHARE
+        assert policy.asleep == (memory < 27_000_000)
         plain = Cache(find("s3fifo")(), size=memory)
         for key in keys:
-            plain.ask(key, 1000)
+            plain.ask(key, 4000)
         assert cache.misses <= 1.02 * plain.misses
 
 
