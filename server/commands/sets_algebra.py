@@ -32,7 +32,7 @@ def _sets(client: ClientView, keys: Argv) -> list[Set]:
 def _intersection(sets: list[Set]) -> Set:
     """Smallest first, so that what is looked at shrinks at once."""
     first, *others = sorted(sets, key=len)
-    return set(first).intersection(*others)
+    return first.intersection(*others) if others else set(first)
 
 
 def _union(sets: list[Set]) -> Set:
@@ -42,8 +42,10 @@ def _union(sets: list[Set]) -> Set:
 def _difference(sets: list[Set]) -> Set:
     """The larger others are asked for each member; they need not be walked."""
     first, *others = sets
+    if not others:
+        return set(first)
     if sum(map(len, others)) <= len(first):
-        return set(first).difference(*others)
+        return first.difference(*others)
     return {member for member in first if not any(member in other for other in others)}
 
 
@@ -169,6 +171,6 @@ def sintercard(client: ClientView, argv: Argv) -> int:
         at += 2
     first, *others = sorted(_sets(client, argv[2 : 2 + numkeys]), key=len)
     if not limit:
-        return len(set(first).intersection(*others)) if others else len(first)
+        return len(first.intersection(*others)) if others else len(first)
     common = (member for member in first if all(member in other for other in others))
     return sum(1 for _ in islice(common, limit))

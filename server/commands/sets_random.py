@@ -7,7 +7,6 @@ whatever its size.
 from __future__ import annotations
 
 from itertools import islice
-from random import Random
 
 from antecache.server.bigset import BigSet
 from antecache.server.command import Argv, ClientView, command
@@ -33,13 +32,25 @@ def _big(client: ClientView, entry: Entry) -> BigSet:
     return value
 
 
-def _take(value: Set, rng: Random, count: int) -> list[bytes]:
-    """Remove `count` members at random; the set has more."""
-    if isinstance(value, BigSet):
-        return [value.draw(rng, take=True) for _ in range(count)]
-    chosen = rng.sample(list(value), count)
-    for member in chosen:
-        value.remove(member)
+def _take(client: ClientView, entry: Entry, count: int) -> list[bytes]:
+    """Remove `count` members at random from a set that has more."""
+    rng = client.db.store.random
+    value: Set = entry.value
+    if len(value) <= LISTED:
+        table = sizes.of_table(value)
+        chosen = rng.sample(list(value), count)
+        for member in chosen:
+            value.remove(member)
+    elif 2 * count <= len(value):
+        big = _big(client, entry)
+        table = sizes.of_table(big)
+        chosen = [big.draw(rng, take=True) for _ in range(count)]
+    else:  # fewer stay than go: those are chosen, for a set of their own
+        table = sizes.of_table(value)
+        kept = entry.value = set(rng.sample(list(value), len(value) - count))
+        chosen = [member for member in value if member not in kept]
+    if chosen:
+        removed(client, entry, table, chosen, "spop")
     return chosen
 
 
@@ -64,16 +75,12 @@ def spop(client: ClientView, argv: Argv) -> bytes | Members | None:
     if entry is None or value is None:
         return None if count is None else Members()
     wanted = 1 if count is None else count
-    if len(value) > LISTED and wanted < len(value):
-        value = _big(client, entry)
-    table = sizes.of_table(value)
-    if wanted >= len(value):
+    if wanted < len(value):
+        chosen = _take(client, entry, wanted)
+    else:
         chosen = list(value)
         value.clear()
-    else:
-        chosen = _take(value, client.db.store.random, wanted)
-    if chosen:
-        removed(client, entry, table, chosen, "spop")
+        removed(client, entry, 0, chosen, "spop")
     return chosen[0] if count is None else Members(chosen)
 
 

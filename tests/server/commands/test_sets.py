@@ -74,6 +74,11 @@ async def test_what_is_popped_is_gone_and_the_rest_is_there(server: Any, connect
     chosen = await client.ask("SRANDMEMBER", "s", 20)
     assert len(set(chosen)) == 20
     assert len(await client.ask("SRANDMEMBER", "s", -2000)) == 2000
+    popped = await client.ask("SPOP", "s", LARGE - 10)
+    assert len(set(popped)) == LARGE - 10
+    left = await client.ask("SMEMBERS", "s")
+    assert len(left) == 10 and set(left) == set(members(LARGE)) - set(popped)
+    await client.ask("SADD", "s", *popped)
     assert len(await client.ask("SPOP", "s", LARGE + 1)) == LARGE
     assert await client.ask("EXISTS", "s") == 0
 
@@ -94,14 +99,16 @@ async def test_random_members_are_chosen_evenly(server: Any, connect: Any, count
     assert min(drawn.values()) > 50 and max(drawn.values()) < 150
 
 
-async def test_popping_is_even_too(server: Any, connect: Any) -> None:
+@pytest.mark.parametrize("count", [50, 150])
+async def test_popping_is_even_too(server: Any, connect: Any, count: int) -> None:
     client = await connect(server)
     first = Counter[bytes]()
     for _ in range(300):
         await client.ask("SADD", "s", *members(200))
-        first.update(await client.ask("SPOP", "s", 50))
+        first.update(await client.ask("SPOP", "s", count))
     assert set(first) == set(members(200))
-    assert min(first.values()) > 40 and max(first.values()) < 120  # 75, deviation 7.5
+    expected = 300 * count / 200  # with a deviation of 7.5
+    assert expected - 38 < min(first.values()) and max(first.values()) < expected + 38
 
 
 @settings(max_examples=200, deadline=None)
