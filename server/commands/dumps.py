@@ -9,7 +9,7 @@ from __future__ import annotations
 from antecache.server.buffer import settled
 from antecache.server.command import Argv, ClientView, command
 from antecache.server.commands.arguments import INT_MAX, integer
-from antecache.server.commands.hashes import ONE_KEY, read_live
+from antecache.server.commands.hashes import ONE_KEY
 from antecache.server.dump import WrongFooter, dump, restore
 from antecache.server.encode import OK
 from antecache.server.errors import SYNTAX, ClientError
@@ -41,7 +41,13 @@ RECONSTRUCT = (
 )
 def dump_(client: ClientView, argv: Argv) -> bytes | None:
     """DUMP key."""
-    entry = read_live(client, argv[1])
+    db = client.db
+    value = db.value(argv[1])
+    if value is None or type(value) is bytes:  # a string held without an entry stays so
+        return None if value is None else dump(value)
+    entry = db.peek(argv[1])
+    if entry is not None and type(value) is Hash:
+        entry = db.live(entry)
     return None if entry is None else dump(settled(entry))
 
 
@@ -81,7 +87,10 @@ def restore_(client: ClientView, argv: Argv) -> bytes:
         if deleted:
             db.event(events.GENERIC, "del", argv[1])
         return OK
-    db.store.fields.watch(db.put(argv[1], value, at))
+    if type(value) is bytes and not at and not db.store.strings_observed:
+        db.set_string(argv[1], value)
+    else:
+        db.store.fields.watch(db.put(argv[1], value, at))
     db.event(events.GENERIC, "restore", argv[1])
     return OK
 

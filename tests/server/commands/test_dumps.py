@@ -183,6 +183,19 @@ async def test_deadlines(sides: Any) -> None:
         assert await side.ask("EXISTS", "b") == 0
 
 
+async def test_strings_take_no_more_memory_than_others(serve: Any, connect: Any) -> None:
+    server = await serve()
+    client = await connect(server)
+    await client.ask("SET", "k", "value")
+    one = server.store.used
+    payload = await client.ask("DUMP", "k")
+    assert await client.ask("RESTORE", "l", 0, payload) == b"OK"
+    assert await client.ask("RESTORE", "k", 0, payload, "REPLACE") == b"OK"
+    assert server.store.used == 2 * one
+    assert await client.ask("MGET", "k", "l") == [b"value", b"value"]
+    server.store.check()
+
+
 async def test_refusals_are_redis_s(sides: Any) -> None:
     payload = await sides["theirs"].ask("DUMP", "no") or b"\x00\x01v\x06\x00\x07\xe5\xa62\xecm\xb6]"
     lines: list[list[Any]] = [
