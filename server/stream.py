@@ -144,10 +144,10 @@ class Stream:
         while len(entries) > length and entries.first < least:
             step = min(NODE, len(entries)) if roughly else 1
             if roughly:
-                oldest = [key for key, _ in islice(entries.forward(), step)]
-                if len(entries) - step < length or oldest[-1] >= least:
+                if len(entries) - step < length or (limit and removed + step > limit):
                     break
-                if limit and removed + step > limit:
+                youngest, _ = next(islice(entries.forward(), step - 1, None))
+                if youngest >= least:
                     break
             for _ in range(step):
                 fields = entries.pop(entries.first)
