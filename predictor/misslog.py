@@ -33,7 +33,7 @@ import numpy as np
 from antecache.predictor.base import Candidate, Predictor
 from antecache.predictor.keycodec import TEMPLATE_BYTES, TEXT_LIMIT, Codec
 from antecache.predictor.plan import PRIOR_SHARE, PRIOR_TRIALS, Plan
-from antecache.predictor.ring import BYTES_PER_SLOT, LINK_BITS, Ring, slots_for
+from antecache.predictor.ring import BYTES_PER_SLOT, LINK_BITS, Ring, buckets_for, slots_for
 
 MAX_VISITS = 3
 MAX_WINDOW = 31
@@ -45,8 +45,6 @@ BUCKETS = MAX_VISITS * 2 * _SHARE_BINS * _DISTANCE_BINS
 _LEAST_SLOTS = 64
 #: slots of a new ring
 _FIRST_SLOTS = 512
-#: slots from which a ring is rebuilt in few large steps: a rebuild takes some 0.1 µs a slot
-_LARGE = 100_000
 #: budgets below have no templates: what is studied for them would take the room
 _TEMPLATES_FROM = 4096
 #: bytes left free, so that the first few texts and templates find room
@@ -65,12 +63,15 @@ class MissLog(Predictor):
     name: ClassVar[str] = "misslog"
     buckets: ClassVar[int] = BUCKETS
 
-    def __init__(self, budget_bytes: int, *, first_bucket: int = 0) -> None:
+    def __init__(self, budget_bytes: int, *, first_bucket: int = 0, most: int = 0) -> None:
         super().__init__(budget_bytes)
         self.first_bucket = first_bucket
         self.events = 0  # ever observed
+        self._most = max(most, budget_bytes)  # budget up to which another size moves nothing
         self._codec = Codec(_templates_for(budget_bytes))
-        self._ring = Ring(self._grown(slots_for(budget_bytes - self._codec.nbytes - _MARGIN), 0))
+        slots = self._grown(slots_for(budget_bytes - self._codec.nbytes - _MARGIN), 0)
+        self._ring = Ring(slots, room=slots_for(self._most))
+        self._lap = slots  # events until the next look at whether the ring may grow
         self._window = 24
         self._visits = MAX_VISITS
         self._disabled: frozenset[str] = frozenset()
@@ -145,9 +146,10 @@ class MissLog(Predictor):
         gone = ring.append(codec.encode(key), demand)
         if 0 <= gone < TEXT_LIMIT:
             codec.release(gone)
+        self._lap -= 1
         if codec.nbytes > self._room:
             self._shrink()
-        elif not ring.head:
+        elif self._lap <= 0:
             self._fit()
 
     def adopt(self, plan: Plan) -> None:
@@ -159,6 +161,7 @@ class MissLog(Predictor):
     def resize(self, budget_bytes: int) -> None:
         """Another budget: the newest events that fit are kept. See `Predictor`."""
         self.budget_bytes = budget_bytes
+        self._most = max(self._most, budget_bytes)
         self._codec.max_templates = _templates_for(budget_bytes)
         self._fit(force=True)
 
@@ -195,17 +198,22 @@ class MissLog(Predictor):
         self._room = self.budget_bytes - self._ring.full_nbytes
 
     def _set_slots(self, slots: int) -> None:
-        slots = slots if slots >= _LEAST_SLOTS else 0
-        if not self._ring.cut(slots):
-            self._rebuild(slots)
+        ring = self._ring
+        if slots < _LEAST_SLOTS:  # nothing is remembered: no text is named any more
+            self._ring = Ring(0, room=ring.room)
+            if ring.slots:
+                self._codec = Codec(self._codec.max_templates)
+        elif not ring.filled:
+            self._ring = Ring(slots, room=ring.room)
+        else:
+            if slots <= ring.room and buckets_for(slots) * 4 > ring.buckets:
+                lost = ring.set_slots(slots)
+            else:
+                self._ring, lost = ring.resized(slots, slots_for(self._most))
+            for code in lost[lost < TEXT_LIMIT].tolist():
+                self._codec.release(code)
+        self._lap = self._ring.slots - self._ring.filled
         self._measure()
-
-    def _rebuild(self, slots: int) -> None:
-        self._ring, lost = self._ring.resized(slots)
-        for code in lost[lost < TEXT_LIMIT].tolist():
-            self._codec.release(code)
-        if not slots:  # nothing is remembered: no text is named any more
-            self._codec = Codec(self._codec.max_templates)
 
     def _affordable(self, *, full: bool) -> int:
         """Slots that fit beside templates and texts; in a `full` ring texts grow with the slots."""
@@ -223,8 +231,7 @@ class MissLog(Predictor):
     def _shrink(self) -> None:
         """Texts and templates outgrew their room: fewer slots."""
         slots = self._ring.slots
-        step = slots // (32 if slots < _LARGE else 8)  # a large ring takes long to rebuild
-        self._set_slots(min(self._affordable(full=False), slots - step - 1))
+        self._set_slots(min(self._affordable(full=False), slots - slots // 32 - 1))
         while self._ring.slots and self._codec.nbytes > self._room:
             self._set_slots(self._ring.slots * 3 // 4)
 
@@ -233,11 +240,10 @@ class MissLog(Predictor):
         ring = self._ring
         slots = min(self._affordable(full=ring.filled == ring.slots), slots_for(self.budget_bytes))
         slots = self._grown(slots, ring.filled)
-        if slots < _LEAST_SLOTS:
-            slots = 0
-        if force or slots > ring.slots + ring.slots // (32 if ring.slots < _LARGE else 4):
-            self._rebuild(slots)
-            self._measure()
+        self._lap = max(slots, _LEAST_SLOTS)
+        self._measure()  # an index that was replaced is gone
+        if force or slots > ring.slots + ring.slots // 32:
+            self._set_slots(slots)
             if self._codec.nbytes > self._room:
                 self._shrink()
 
@@ -257,7 +263,14 @@ class MissLog(Predictor):
         """
         try:
             read = _decoder.decode(state)
-            ring = Ring.load(read.slots, read.head, read.filled, read.words, read.index)
+            ring = Ring.load(
+                read.slots,
+                read.head,
+                read.filled,
+                read.words,
+                read.index,
+                room=slots_for(self._most),
+            )
             codec = Codec.load(read.codec, _templates_for(self.budget_bytes))
             _verify(ring, codec)
         except (msgspec.DecodeError, ValueError, KeyError, TypeError) as error:

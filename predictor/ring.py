@@ -12,8 +12,11 @@ two thirds of an entry a slot, where the farthest slot makes room. It stores no
 keys: the code is verified in the ring. It is written on a demand miss, or when
 the key is in it already, because only demand misses are looked up.
 
-That makes 10.7 bytes a slot. Both parts are anonymous memory maps, so that a
-ring that is not full yet does not occupy its pages.
+That makes 10.7 bytes a slot. The events are a window that moves through a larger
+circle of addresses (an anonymous memory map, of which only touched pages exist,
+and those behind the window are given back). So making it longer or shorter moves
+nothing. The index is another matter: for another number of slots it is laid out
+anew, a piece at every 64th event, and until that is done both are asked.
 
 What this file does not do: know keys (codes only), or score anything.
 """
@@ -36,6 +39,10 @@ REACH = _EXACT + STEP * _EXACT - 1
 _WAYS = 4
 #: slots of the ring for each bucket of four index entries
 _SLOTS_PER_BUCKET = 6
+#: buckets moved to another index at once, every so many events
+_PIECE, _EVERY = 1024, 64
+#: slots of a block of pages that is given back
+_BLOCK = 8192
 BYTES_PER_SLOT = 8 + 16 / _SLOTS_PER_BUCKET
 
 _Words: TypeAlias = NDArray[np.uint64]
@@ -60,58 +67,89 @@ def slots_for(budget: int) -> int:
 class Ring:
     """Events in the order they came, the oldest overwritten.
 
-    slots   capacity (0: remembers nothing)
-    head    the slot to be written next
-    filled  slots in use
-    words   the slots; index  the buckets, slot + 1 or 0
+    slots   capacity (0: remembers nothing), at most `room`
+    room    positions of the circle
+    head    the position to be written next
+    filled  slots in use, the last ones before the head
+    words   the positions; index  the buckets, position + 1 or 0
     """
 
-    __slots__ = ("buckets", "filled", "head", "index", "slots", "words")
+    __slots__ = (
+        "_map", "_moved", "_old", "_old_buckets", "buckets", "filled", "head", "index", "room",
+        "slots", "words",
+    )  # fmt: skip
 
-    def __init__(self, slots: int, buckets: int = 0) -> None:
+    def __init__(self, slots: int, buckets: int = 0, *, room: int = 0) -> None:
         self.slots = slots
+        self.room = max(room, slots)
         self.buckets = buckets or buckets_for(slots)
         self.head = 0
         self.filled = 0
-        self.words = _map(8 * slots).cast("Q")
-        self.index = _map(16 * self.buckets if slots else 0).cast("I")
+        self._map, view = _map(8 * self.room)
+        self.words = view.cast("Q")
+        self.index = _map(16 * self.buckets if slots else 0)[1].cast("I")
+        self._old: memoryview | None = None  # the index that is being replaced
+        self._old_buckets = self._moved = 0
 
     @property
     def nbytes(self) -> int:
         """Bytes touched: slots in use and the whole index."""
-        return 8 * self.filled + 4 * len(self.index)
+        return 8 * self.filled + self._index_bytes
 
     @property
     def full_nbytes(self) -> int:
         """Bytes when every slot is in use."""
-        return 8 * self.slots + 4 * len(self.index)
+        return 8 * self.slots + self._index_bytes
+
+    @property
+    def _index_bytes(self) -> int:
+        return 4 * (len(self.index) + (0 if self._old is None else len(self._old)))
 
     def newest(self, code: int) -> int:
         """The newest indexed slot of a code, or -1."""
         words, index = self.words, self.index
         at = code % self.buckets * 4
         for entry in index[at : at + 4]:
-            if entry and words[entry - 1] >> LINK_BITS == code:
+            if (
+                entry
+                and words[entry - 1] >> LINK_BITS == code
+                and (self.head - entry) % self.room < self.filled
+            ):
                 return entry - 1
-        return -1
+        return -1 if self._old is None else self._place_in_old(code)[1]
+
+    def _place_in_old(self, code: int) -> tuple[int, int]:
+        """Where the index that is being replaced has a code, and its slot; -1 twice: nowhere."""
+        old, words = self._old, self.words
+        assert old is not None
+        at = code % self._old_buckets * 4
+        for place in range(at, at + 4):
+            entry = old[place]
+            if (
+                entry
+                and words[entry - 1] >> LINK_BITS == code
+                and (self.head - entry) % self.room < self.filled
+            ):
+                return place, entry - 1
+        return -1, -1
 
     def earlier(self, slot: int) -> int:
         """The previous slot of the same key, or -1."""
-        words, slots = self.words, self.slots
+        words, room = self.words, self.room
         word = words[slot]
         link = word & _LINK_MASK
         if not link:
             return -1
         code = word >> LINK_BITS
-        age = (self.head - 1 - slot) % slots
+        age = (self.head - 1 - slot) % room
         if link < _EXACT:
             if age + link >= self.filled:
                 return -1
-            at = (slot - link) % slots
+            at = (slot - link) % room
             return at if words[at] >> LINK_BITS == code else -1
         first = _EXACT + (link - _EXACT) * STEP
         for distance in range(first, min(first + STEP, self.filled - age)):
-            at = (slot - distance) % slots
+            at = (slot - distance) % room
             if words[at] >> LINK_BITS == code:
                 return at
         return -1
@@ -124,18 +162,18 @@ class Ring:
             end = start + count
             return self.words[start : end if end < head else head].tolist()
         end = start + count
-        if end <= self.slots:
+        if end <= self.room:
             return self.words[start:end].tolist()
-        rest = end - self.slots
-        found = self.words[start : self.slots].tolist()
+        rest = end - self.room
+        found = self.words[start : self.room].tolist()
         found += self.words[0 : rest if rest < head else head].tolist()
         return found
 
     def before(self, slot: int) -> int:
         """The code of the event before a slot, or -1."""
-        if (self.head - 1 - slot) % self.slots + 1 >= self.filled:
+        if (self.head - 1 - slot) % self.room + 1 >= self.filled:
             return -1
-        return int(self.words[slot - 1]) >> LINK_BITS  # -1 is the last slot, as it should
+        return int(self.words[slot - 1]) >> LINK_BITS  # -1 is the last position, as it should
 
     @property
     def last(self) -> int:
@@ -144,35 +182,37 @@ class Ring:
 
     def append(self, code: int, demand: bool) -> int:
         """Write an event; the code it overwrote, or -1. `demand`: the key shall be indexed."""
-        words, index, head, slots = self.words, self.index, self.head, self.slots
+        words, index, head, room = self.words, self.index, self.head, self.room
         at = code % self.buckets * 4
-        link = 0
         found = -1
-        victim, farthest = at, -1
+        victim, farthest, away = at, -1, 0
         for place in range(at, at + 4):
             entry = index[place]
             if not entry:
-                if farthest < slots:
-                    victim, farthest = place, slots
+                if farthest < room:
+                    victim, farthest = place, room
                 continue
-            slot = entry - 1
-            if words[slot] >> LINK_BITS == code:
-                found = place
-                distance = head - slot
-                if distance <= 0:
-                    distance += slots
-                if distance < _EXACT:
-                    link = distance
-                elif distance <= REACH:
-                    link = _EXACT + (distance - _EXACT) // STEP
+            distance = head - entry + 1
+            if distance <= 0:
+                distance += room
+            if words[entry - 1] >> LINK_BITS == code and distance <= self.filled:
+                found, away = place, distance
                 break
-            age = head - slot
-            if age <= 0:
-                age += slots
-            if age > farthest:
-                victim, farthest = place, age
-        if self.filled == slots:
-            gone = int(words[head]) >> LINK_BITS
+            if distance > farthest:
+                victim, farthest = place, distance
+        if found < 0 and self._old is not None:
+            old, slot = self._place_in_old(code)
+            if old >= 0:
+                self._old[old] = 0
+                found, away = victim, (head - slot) % room or room
+        link = 0
+        if away:
+            if away < _EXACT:
+                link = away
+            elif away <= REACH:
+                link = _EXACT + (away - _EXACT) // STEP
+        if self.filled == self.slots:
+            gone = int(words[(head - self.filled) % room]) >> LINK_BITS
         else:
             gone = -1
             self.filled += 1
@@ -182,103 +222,172 @@ class Ring:
         elif demand:
             index[victim] = head + 1
         head += 1
-        self.head = head if head < slots else 0
+        self.head = head if head < room else 0
+        if not head % _EVERY:
+            if self._old is not None:
+                self._move(_PIECE)
+            if not head % _BLOCK:
+                self._give_back(1)
         return gone
 
     def ordered(self) -> _Words:
         """A copy of the words, oldest first."""
-        words = np.frombuffer(self.words, dtype=np.uint64)
-        if self.filled < self.slots:
-            return words[: self.filled].copy()
-        return np.concatenate((words[self.head :], words[: self.head]))
+        return self._oldest(self.filled)
 
-    def resized(self, slots: int) -> tuple[Ring, _Words]:
-        """A ring of another capacity with the newest events, and the codes that were dropped.
+    def _oldest(self, count: int) -> _Words:
+        words = np.frombuffer(self.words, dtype=np.uint64)
+        start = (self.head - self.filled) % max(self.room, 1)
+        beyond = start + count - self.room
+        if beyond <= 0:
+            return words[start : start + count].copy()
+        return np.concatenate((words[start:], words[:beyond]))
+
+    # ------------------------------------------------------------------ another size
+
+    def set_slots(self, slots: int) -> _Words:
+        """Another capacity, from 1 to `room`; the codes that were dropped, oldest first."""
+        lost: _Words = np.zeros(0, dtype=np.uint64)
+        if self.filled > slots:
+            lost = self._oldest(self.filled - slots) >> np.uint64(LINK_BITS)
+            self.filled = slots
+            self._give_back(len(lost) // _BLOCK + 1)
+        self.slots = slots
+        wanted = buckets_for(slots)
+        if self._old is None and (wanted > self.buckets or 2 * wanted < self.buckets):
+            self._old, self._old_buckets, self._moved = self.index, self.buckets, 0
+            self.buckets = wanted
+            self.index = _map(16 * wanted)[1].cast("I")
+            if self._old_buckets <= 4 * _PIECE:
+                self._move(self._old_buckets)
+        return lost
+
+    def _move(self, count: int) -> None:
+        """Bring some buckets of the old index into the new one."""
+        assert self._old is not None
+        first = _WAYS * self._moved
+        entries = np.frombuffer(self._old, dtype=np.uint32)[first : first + _WAYS * count]
+        places = np.flatnonzero(entries)
+        at = entries[places].astype(np.int64) - 1
+        homes = self._moved + places // _WAYS
+        self._moved += count
+        if self._moved >= self._old_buckets:
+            self._old = None
+        self._insert(at[self._current(at, homes, self._old_buckets)])
+
+    def _current(
+        self, at: NDArray[np.int64], homes: NDArray[np.int64], buckets: int
+    ) -> NDArray[np.bool_]:
+        """Which positions that buckets name are events still held, and of keys of that bucket."""
+        words = np.frombuffer(self.words, dtype=np.uint64)
+        codes = words[at] >> np.uint64(LINK_BITS)
+        held: NDArray[np.bool_] = (self.head - 1 - at) % self.room < self.filled
+        here: NDArray[np.bool_] = codes % np.uint64(buckets) == homes.astype(np.uint64)
+        return held & here
+
+    def _insert(self, at: NDArray[np.int64]) -> None:
+        """Index positions whose keys are not indexed yet, the newest first where few fit."""
+        words = np.frombuffer(self.words, dtype=np.uint64)
+        at = at[np.argsort((at - self.head) % self.room)]  # the oldest first
+        codes = words[at] >> np.uint64(LINK_BITS)
+        buckets = (codes % np.uint64(self.buckets)).astype(np.int64)
+        index = np.frombuffer(self.index, dtype=np.uint32).reshape(-1, _WAYS)
+        rows = index[buckets].astype(np.int64)
+        known = (words[rows - 1] >> np.uint64(LINK_BITS) == codes[:, None]) & (rows > 0)
+        fresh = ~known.any(axis=1)
+        at, buckets = at[fresh], buckets[fresh]
+        for way in range(_WAYS):
+            free = index[buckets, way] == 0
+            index[buckets[free], way] = at[free] + 1  # of several, the last one stays
+            left = index[buckets, way] != at + 1
+            at, buckets = at[left], buckets[left]
+
+    def _give_back(self, blocks: int) -> None:
+        """Free the pages of some blocks behind the oldest event, where the circle is larger."""
+        if self.room < self.slots + 4 * _BLOCK or self._map is None:
+            return
+        last = (self.head - self.filled) % self.room // _BLOCK
+        whole = self.room // _BLOCK
+        for block in range(last - 1, last - 1 - min(blocks, whole - 2), -1):
+            self._map.madvise(mmap.MADV_DONTNEED, block % whole * 8 * _BLOCK, 8 * _BLOCK)
+
+    def resized(self, slots: int, room: int = 0) -> tuple[Ring, _Words]:
+        """A new ring of another capacity with the newest events, and the codes that were dropped.
 
         Vectorised; some 0.1 µs a slot.
         """
-        made = Ring(slots)
+        made = Ring(slots, room=room)
         words = self.ordered()
         keep = min(slots, len(words))
-        dropped = len(words) - keep
-        lost: _Words = words[:dropped] >> np.uint64(LINK_BITS)
-        words = words[dropped:]
+        lost: _Words = words[: len(words) - keep] >> np.uint64(LINK_BITS)
         if not keep:
             return made, lost
-        np.frombuffer(made.words, dtype=np.uint64)[:keep] = words
+        np.frombuffer(made.words, dtype=np.uint64)[:keep] = words[len(words) - keep :]
         made.filled = keep
-        made.head = keep % slots
-        entries = np.frombuffer(self.index, dtype=np.uint32).astype(np.int64)
-        places = np.flatnonzero(entries)
-        start = self.head if self.filled == self.slots else 0
-        order = (entries[places] - 1 - start) % self.slots - dropped
-        current = order >= 0
-        order, places = order[current], places[current]
-        codes = words[order] >> np.uint64(LINK_BITS)
-        # an entry whose slot was overwritten by a key of another bucket is stale
-        current = codes % np.uint64(self.buckets) == (places // 4).astype(np.uint64)
-        present = np.zeros(keep, dtype=bool)
-        present[order[current]] = True
-        order = np.flatnonzero(present)  # the oldest first
-        buckets = ((words[order] >> np.uint64(LINK_BITS)) % np.uint64(made.buckets)).astype(
-            np.int64
-        )
-        index = np.frombuffer(made.index, dtype=np.uint32).reshape(-1, _WAYS)
-        newest = np.zeros(made.buckets, dtype=np.uint32)
-        for way in range(_WAYS):
-            newest[:] = 0
-            newest[buckets] = order + 1  # of several, the last one stays
-            index[:, way] = newest
-            left = newest[buckets] != order + 1
-            order, buckets = order[left], buckets[left]
+        made.head = keep % made.room
+        places, orders = self._indexed()
+        del places
+        orders = orders - (self.filled - keep)
+        made._insert(orders[orders >= 0])
         return made, lost
 
-    def cut(self, slots: int) -> bool:
-        """Make the capacity smaller where that costs nothing: while the ring is not full."""
-        if not self.filled < slots <= self.slots:
-            return False
-        self.slots = slots
-        self.words = self.words[:slots]
-        return True
+    def _indexed(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Places of the index that name an event, and which one, counted from the oldest."""
+        while self._old is not None or self.buckets < buckets_for(self.slots):
+            if self._old is None:
+                self.set_slots(self.slots)  # it grew again while its index was replaced
+            else:
+                self._move(self._old_buckets)
+        entries = np.frombuffer(self.index, dtype=np.uint32).astype(np.int64)
+        places = np.flatnonzero(entries)
+        at = entries[places] - 1
+        current = self._current(at, places // _WAYS, self.buckets)
+        places, at = places[current], at[current]
+        return places, self.filled - 1 - (self.head - 1 - at) % self.room
+
+    # ------------------------------------------------------------------ state
 
     def dump(self) -> tuple[int, int, int, bytes, bytes]:
-        """Capacity, head, slots in use, words and index, for `load`."""
-        return (
-            self.slots,
-            self.head,
-            self.filled,
-            bytes(self.words[: self.filled]),
-            bytes(self.index),
-        )
+        """Capacity, head, slots in use, words oldest first, and index, for `load`."""
+        places, orders = self._indexed() if self.filled else (np.zeros(0, dtype=np.int64),) * 2
+        index = np.zeros(len(self.index), dtype=np.uint32)
+        index[places] = orders + 1
+        head = self.filled % self.slots if self.slots else 0
+        return self.slots, head, self.filled, self.ordered().tobytes(), index.tobytes()
 
     @classmethod
-    def load(cls, slots: int, head: int, filled: int, words: bytes, index: bytes) -> Ring:
+    def load(
+        cls, slots: int, head: int, filled: int, words: bytes, index: bytes, *, room: int = 0
+    ) -> Ring:
         """The ring that `dump` described. Raises ValueError when it cannot be one."""
         if slots < 0 or not 0 <= filled <= slots or len(words) != 8 * filled:
             raise ValueError("a ring of the wrong length")
-        if head != (filled % slots if filled < slots else head) or not 0 <= head < max(slots, 1):
+        if head != (filled % slots if slots else 0):
             raise ValueError("a ring whose head is outside")
         buckets = len(index) // (4 * _WAYS)
         if len(index) % (4 * _WAYS) or (slots and buckets < buckets_for(slots)):
             raise ValueError("an index of the wrong length")
-        made = cls(slots, buckets)
+        made = cls(slots, buckets, room=room)
         if np.frombuffer(index, dtype=np.uint32).max(initial=0) > filled:
             raise ValueError("an index that points outside of the ring")
-        made.head, made.filled = head, filled
+        made.filled = filled
+        made.head = filled % made.room if made.room else 0
         made.words[:filled] = memoryview(words).cast("Q")
         made.index[:] = memoryview(index).cast("I")
         return made
 
     def check(self) -> None:
         """Recount; raises AssertionError when the books are wrong."""
-        assert 0 <= self.filled <= self.slots
-        assert self.filled == self.slots or self.head == self.filled
+        assert 0 <= self.filled <= self.slots <= self.room
+        assert 0 <= self.head < max(self.room, 1)
         for place, entry in enumerate(self.index):
-            assert entry <= self.filled, f"index entry {place} points at an unused slot"
+            assert entry <= self.room, f"index entry {place} points outside"
 
 
-def _map(size: int) -> memoryview:
-    """Zeroed memory that occupies nothing until it is written."""
+def _map(size: int) -> tuple[mmap.mmap | None, memoryview]:
+    """Zeroed memory that occupies nothing until it is written, and its bytes."""
     if not size:
-        return memoryview(bytearray())
-    return memoryview(mmap.mmap(-1, size))
+        return None, memoryview(bytearray())
+    # without MAP_NORESERVE the kernel would count what may never be touched
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+    made = mmap.mmap(-1, size, flags=flags)
+    return made, memoryview(made)

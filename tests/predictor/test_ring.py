@@ -16,7 +16,7 @@ def visits(ring: Ring, code: int) -> list[int]:
     found = []
     slot = ring.newest(code)
     while slot >= 0:
-        found.append((ring.head - 1 - slot) % ring.slots)
+        found.append((ring.head - 1 - slot) % ring.room)
         slot = ring.earlier(slot)
     return found
 
@@ -121,24 +121,66 @@ def test_another_size_keeps_the_newest(
         assert visits(made, code) == [age for age in visits(ring, code) if age < other]
 
 
-@given(st.integers(30, 60), STEPS, st.integers(24, 60))
-def test_a_ring_that_is_not_full_is_cut_in_place(
-    slots: int, steps: list[tuple[int, bool]], other: int
+SIZES = st.lists(st.tuples(st.integers(24, 90), STEPS), min_size=1, max_size=6)
+
+
+@given(SIZES)
+@settings(deadline=None)
+def test_a_window_that_grows_and_shrinks_is_as_a_ring_built_anew(
+    sizes: list[tuple[int, list[tuple[int, bool]]]],
 ) -> None:
-    """Whether it was cut or built anew, what follows is the same."""
-    cut = Ring(slots)
-    for code, demand in steps[: slots - 5]:
-        cut.append(code, demand)
-    made, _ = cut.resized(other)
-    if not cut.cut(other):
-        assert other <= cut.filled or other > slots
-        return
-    for code, demand in steps[slots - 5 :]:
-        assert cut.append(code, demand) == made.append(code, demand)
-    assert cut.ordered().tolist() == made.ordered().tolist()
-    assert [visits(cut, code) for code in range(13)] == [visits(made, code) for code in range(13)]
-    assert Ring.load(*cut.dump()).dump() == cut.dump()
-    cut.check()
+    moving, events = Ring(24, room=90), list[int]()
+    for slots, steps in sizes:
+        rebuilt, lost = moving.resized(slots)
+        assert moving.set_slots(slots).tolist() == lost.tolist()
+        for code, demand in steps:
+            assert moving.append(code, demand) == rebuilt.append(code, demand)
+            events.append(code)
+        assert moving.ordered().tolist() == rebuilt.ordered().tolist()
+        codes = [word >> LINK_BITS for word in moving.ordered().tolist()]
+        assert codes == events[len(events) - len(codes) :] and len(codes) <= slots
+        for code in range(13):
+            ages = [(moving.head - 1 - slot) % moving.room for slot in slots_of(moving, code)]
+            assert ages == visits(rebuilt, code)
+        assert Ring.load(*moving.dump()).dump() == moving.dump()
+        moving.check()
+
+
+def slots_of(ring: Ring, code: int) -> list[int]:
+    """Where the ring finds a code, newest first."""
+    found = [ring.newest(code)]
+    while found[-1] >= 0:
+        found.append(ring.earlier(found[-1]))
+    return found[:-1]
+
+
+def test_a_large_index_is_replaced_piece_by_piece_and_nothing_is_lost() -> None:
+    ring = Ring(60_000, room=200_000)
+    for at in range(60_000):
+        ring.append(at % 20_000, True)
+    ring.set_slots(120_000)
+    assert ring.full_nbytes > bytes_for(120_000)  # both indexes
+    for at in range(3000):
+        code = at * 7 % 20_000
+        assert ring.newest(code) >= 0
+        ring.append(code, False)
+    assert ring.full_nbytes == bytes_for(120_000)
+    found = sum(ring.newest(code) >= 0 for code in range(20_000))
+    assert found > 19_900  # a bucket may overflow
+    ring.set_slots(20_000)
+    for at in range(3000):
+        ring.append(at % 20_000, True)
+    assert ring.full_nbytes == bytes_for(20_000)
+    ring.check()
+
+
+def test_pages_behind_the_window_are_given_back() -> None:
+    ring = Ring(10_000, room=200_000)
+    for at in range(150_000):
+        ring.append(at % 5000 + 1, True)
+    untouched = sum(1 for at in range(0, 100_000, 100) if ring.words[at] == 0)
+    assert untouched > 990
+    assert visits(ring, 5) and all(ring.words[slot] for slot in slots_of(ring, 5))
 
 
 @given(st.integers(0, 1 << 24))
