@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -88,6 +88,38 @@ acts = st.lists(st.one_of(acting.map(lambda one: [one]), transaction), min_size=
 )
 
 
+stream = st.sampled_from(["p", "q"])
+entry_id = st.sampled_from(["1-1", "1-2", "2-1", "3-1"])
+consumer = st.sampled_from(["one", "two"])
+reading = st.one_of(
+    stream.map(lambda name: ["XREAD", "BLOCK", "0", "STREAMS", name, "$"]),
+    st.tuples(stream, entry_id).map(
+        lambda drawn: ["XREAD", "COUNT", "1", "BLOCK", "0", "STREAMS", *drawn]
+    ),
+    st.tuples(consumer, stream).map(
+        lambda drawn: ["XREADGROUP", "GROUP", "g", drawn[0], "BLOCK", "0", "STREAMS", drawn[1], ">"]
+    ),
+)
+adding = st.one_of(
+    cmd("XADD", stream, entry_id, "field", item),
+    cmd("XADD", stream, entry_id, "field", item),
+    cmd("XDEL", stream, entry_id),
+    cmd("XLEN", stream),
+    cmd("XTRIM", stream, "MAXLEN", "1"),
+    stream.map(lambda name: ["XREADGROUP", "GROUP", "g", "one", "STREAMS", name, ">"]),
+    stream.map(lambda name: ["XPENDING", name, "g"]),
+)
+additions = st.lists(
+    st.one_of(
+        adding.map(lambda one: [one]),
+        st.lists(adding, max_size=3).map(lambda some: [["MULTI"], *some, ["EXEC"]]),
+    ),
+    min_size=1,
+    max_size=5,
+).map(lambda found: list(chain.from_iterable(found)))
+GROUPS = [["XGROUP", "CREATE", name, "g", "$", "MKSTREAM"] for name in ("p", "q")]
+
+
 class Side:
     """One server: a client that acts, and those that wait."""
 
@@ -104,9 +136,12 @@ class Side:
             if not one.silent():
                 return
 
-    def play(self, waiting: list[list[str]], acts: list[list[str]]) -> list[bytes]:
+    def play(
+        self, waiting: list[list[str]], acts: list[list[str]], before: Sequence[list[str]] = ()
+    ) -> list[bytes]:
         """Every reply: the acting client's, then those of the ones that waited."""
         self.act.ask("FLUSHALL")
+        self.act.raw(*before)
         for number, argv in enumerate(waiting):
             self.send(number, argv)
         replies = self.act.raw(*acts)
@@ -114,7 +149,8 @@ class Side:
             self.act.ask("CLIENT", "UNBLOCK", self.ids[number])
         replies += [one.read() for one in self.waiting[: len(waiting)]]
         for name in KEYS:
-            replies += self.act.raw(("LRANGE", name, 0, -1))
+            replies += self.act.raw(("LRANGE", name, 0, -1), ("XRANGE", name, "-", "+"))
+            replies += self.act.raw(("XPENDING", name, "g"))
         return replies
 
     def close(self) -> None:
@@ -140,6 +176,19 @@ def test_who_waits_is_answered_as_by_redis(
     sides: tuple[Side, Side], waiting: list[list[str]], acts: list[list[str]]
 ) -> None:
     ours, theirs = (side.play(waiting, acts) for side in sides)
+    assert ours == theirs
+
+
+@settings(
+    max_examples=80 * SCALE,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(waiting=st.lists(reading, min_size=1, max_size=CLIENTS), acts=additions)
+def test_readers_of_streams_are_answered_as_by_redis(
+    sides: tuple[Side, Side], waiting: list[list[str]], acts: list[list[str]]
+) -> None:
+    ours, theirs = (side.play(waiting, acts, GROUPS) for side in sides)
     assert ours == theirs
 
 
