@@ -369,6 +369,7 @@ class Server:
             "accesslog": 16 * len(self.access.items),
             "scripts": self.scripts.memory + self.scripts.cache.nbytes,
             "store": self.store.metadata_bytes,
+            "tracking": self.tracking.table.nbytes,
             "stale": self.store.attic.size,
         }
 

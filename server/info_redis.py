@@ -241,7 +241,7 @@ def stats(server: ServerView) -> Fields:
         ("pubsubshard_channels", server.pubsub.count(SHARD)),
         *((name, 0) for name in unused.split()),
         ("tracking_total_keys", len(server.tracking.table)),
-        ("tracking_total_items", server.tracking.items),
+        ("tracking_total_items", server.tracking.table.items),
         ("tracking_total_prefixes", len(server.tracking.prefixes)),
         ("io_threaded_reads_processed", 0),
         ("io_threaded_writes_processed", 0),

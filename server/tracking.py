@@ -32,6 +32,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from antecache.server.encode import Push, encode
+from antecache.server.readers import Readers
 from antecache.server.store import Store
 
 CHANNEL = b"__redis__:invalidate"  # where a RESP2 client that others redirect to is told
@@ -88,8 +89,7 @@ class Tracking:
     """The table, the prefixes, and the messages that come of them.
 
     clients   how many connections track
-    items     clients remembered, over all keys
-    table     key to the numbers of the clients that may have kept it
+    table     the keys that clients may have kept
     prefixes  of the broadcasting clients
     """
 
@@ -105,8 +105,7 @@ class Tracking:
         self._current = current
         self.limit = limit
         self.clients = 0
-        self.items = 0
-        self.table: dict[bytes, dict[int, None]] = {}
+        self.table = Readers()
         self.prefixes: dict[bytes, Prefix] = {}
         self._absent: list[tuple[int, bytes]] = []  # a heap: until when a key is known absent
         self._scheduled = False
@@ -144,7 +143,6 @@ class Tracking:
             self._store.unobserve(self._changed)
             self.table.clear()
             self._absent.clear()
-            self.items = 0
 
     def read(self, client: Client, keys: Iterable[bytes]) -> None:
         """A command of a client that tracks has read these keys."""
@@ -155,17 +153,13 @@ class Tracking:
         if state.bcast or (state.optin and not state.caching) or (state.optout and state.caching):
             return
         for key in keys:
-            readers = self.table.setdefault(key, {})
-            if client.id not in readers:
-                readers[client.id] = None
-                self.items += 1
+            self.table.add(key, client.id)
         self.trim()
 
     def trim(self) -> None:
         """Keep the table within its limit; 0 is none."""
         while 0 < self.limit < len(self.table):
-            key = next(iter(self.table))
-            self._tell_readers(key, NOBODY)
+            self._tell_readers(self.table.oldest(), NOBODY)
 
     # -- what changes -------------------------------------------------------
 
@@ -215,7 +209,6 @@ class Tracking:
                 self._store.observe(self._changed)
                 self.table.clear()
                 self._absent.clear()
-                self.items = 0
                 self._tell([c for c in self._sessions.values() if c.tracking is not None], None)
 
     # -- telling ------------------------------------------------------------
@@ -227,10 +220,8 @@ class Tracking:
 
     def _tell_readers(self, key: bytes, by: int) -> None:
         """Tell those who may have kept `key`, and forget them; `by` is who changed it."""
-        readers = self.table.pop(key)
-        self.items -= len(readers)
         told: list[Client] = []
-        for number in readers:
+        for number in self.table.take(key):
             client = self._sessions.get(number)
             state = None if client is None else client.tracking
             if client is None or state is None or state.bcast or (state.noloop and number == by):

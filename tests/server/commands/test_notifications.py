@@ -54,7 +54,7 @@ SORT_RO nokey | SET px 1 PX 1 | PASS | GET px | SET px 1 PX 1 | PASS | SET px 2 
 PEXPIRE hx 1 | PASS | HSET hx a b | SET px 1 PX 1 | PASS | DEL px | SET px 1 PX 1 | PASS
 EXISTS px | SET px 1 PX 1 | PASS | INCR px | SET px 1 PX 1 | PASS | SETNX px 3 | SET px 1 PX 1
 PASS | SET px 3 XX | SET px 1 PX 1 | PASS | SETEX px 100 v | SET px 1 PX 1 | PASS | MSET px 1
-SET px 1 PX 1 | PASS | APPEND px 1 | SET px 1 PX 1 | PASS | RENAME g px | MOVE e 5 | COPY e px
+SET px 1 PX 1 | PASS | APPEND px 1 | SET px 1 PX 1 | PASS | RENAME g px | COPY newk px
 FLUSHDB | SET fl 1 | SWAPDB 0 1 | FLUSHALL
 """
 

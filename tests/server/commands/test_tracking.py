@@ -198,8 +198,26 @@ async def test_the_table_is_bounded(serve: Any, play: Any) -> None:
     first, _, third, _, _ = [text for _, text in await play(server, script)]
     assert first == b"+OK\r\n_\r\n_\r\n_\r\n" + told(b"k1") + b"_\r\n" + told(b"k2")
     assert third == told(b"k3")
-    assert set(server.tracking.table) == {b"k1", b"k2", b"k3", b"k4", b"k5", b"k6"}
-    assert server.tracking.items == 6
+    assert len(server.tracking.table) == 6
+    assert server.tracking.table.items == 6
+
+
+async def test_the_table_is_charged_for(serve: Any, connect: Any) -> None:
+    server = await serve(databases=1)
+    tracking = server.tracking
+    readers = [await connect(server) for _ in range(3)]
+    for reader in readers:
+        await reader.ask("CLIENT", "TRACKING", "ON")
+    before = server.memory()
+    sizes = []
+    for reader in readers:
+        await reader.ask("MGET", *(b"%0100d" % number for number in range(1000)))
+        sizes.append(tracking.table.nbytes)
+    assert sizes == sorted(sizes) and sizes[0] > 200_000
+    assert server.memory() == before + sizes[-1]
+    assert tracking.table.items == 3000 and len(tracking.table) == 1000
+    await readers[0].ask("MSET", *(w for n in range(1000) for w in (b"%0100d" % n, b"v")))
+    assert tracking.table.items == tracking.table.nbytes == len(tracking.table) == 0
 
 
 async def test_what_info_and_client_list_show(serve: Any, play: Any, connect: Any) -> None:
