@@ -138,7 +138,7 @@ def bitfield(client: ClientView, argv: Argv) -> list[int | None]:
     entry = client.db.modify(key)
     before = len(bits_of(entry))
     data = opened(entry, (max(ends) + 7) >> 3)
-    changed = len(data) > before
+    grown, changed = len(data) > before, False
     replies: list[int | None] = []
     for step in steps:
         old = _get(data, step)
@@ -156,9 +156,10 @@ def bitfield(client: ClientView, argv: Argv) -> list[int | None]:
             replies.append(None)
             continue
         _set(data, step, new)
-        changed = changed or new != old
+        changed = changed or grown or new != old
         replies.append(new if increments else old)
-    if changed:
+    if grown or changed:
         save(client, key, entry, data)
+    if changed:
         client.db.event(events.STRING, "setbit", key)
     return replies
