@@ -142,13 +142,14 @@ def sscan(client: ClientView, argv: Argv) -> list[bytes | list[bytes]]:
         return [b"0", []]
     options = ScanOptions(argv, 3)
     # Redis returns what is no hash table at once.
-    if kind_of(value).encoding(value) == "hashtable":
+    encoding = kind_of(value).encoding(value)
+    if encoding == "hashtable":
         if not isinstance(value, BigSet):
             value = entry.value = BigSet(value)
             client.db.recharge(entry)
         following, members = value.scan(position, options.count)
     else:
-        following, members = 0, list(value)
+        following, members = 0, sorted(value, key=int) if encoding == "intset" else list(value)
     if options.fits is not None:
         members = [member for member in members if options.fits(member)]
     return [b"%d" % following, members]
