@@ -1,11 +1,11 @@
-"""A string that is being changed in place: the value of a large bitmap.
+"""A string that is being changed in place: the value of a large bitmap, or of a log.
 
 Strings are immutable here, so that a reply which is still being sent never changes;
-a SETBIT would then copy the whole value, 100 MB for a bit. So the first bit command
-that changes a string of at least `LARGE` bytes makes a `Buffer` of it, and the
-following ones change that. Only the commands on bits ever see the buffer: the first
-other command that wants the string makes `bytes` of it again (`settled`), and pays the
-copy that a reply of the whole value costs anyway.
+a SETBIT would then copy the whole value, 100 MB for a bit. So the first command that
+changes bits or bytes within a string of at least `LARGE` bytes makes a `Buffer` of it,
+and the following ones change that. Only the commands on bits and on parts of strings
+ever see the buffer: the first other one that wants the string makes `bytes` of it again
+(`settled`), and pays the copy that a reply of the whole value costs anyway.
 
 A buffer is charged as the same string would be; up to an eighth more may be reserved
 for growth while it is one.

@@ -1,15 +1,17 @@
 """Parts of strings: APPEND, STRLEN, GETRANGE (once SUBSTR) and SETRANGE.
 
-A string is immutable here, so APPEND and SETRANGE cost a copy of the whole value;
-in return a reply that is still being sent never changes. No string grows beyond
-`proto-max-bulk-len`.
+A short string is immutable, so APPEND and SETRANGE put a new one together; a long one
+is changed in place, as the commands on bits do it (`server/buffer.py`). No string grows
+beyond `proto-max-bulk-len`.
 """
 
 from __future__ import annotations
 
+from antecache.server.buffer import LARGE
 from antecache.server.command import Argv, ClientView, command
 from antecache.server.commands.arguments import integer
-from antecache.server.commands.strings import ONE_KEY, replace, string_of
+from antecache.server.commands.bitmaps import bits_of, opened, save
+from antecache.server.commands.strings import ONE_KEY, replace
 from antecache.server.errors import OUT_OF_RANGE, STRING_TOO_LONG, ClientError
 from antecache.server.store import events
 
@@ -31,12 +33,17 @@ def append(client: ClientView, argv: Argv) -> int:
         client.db.put(argv[1], argv[2])
         client.db.event(events.STRING, "append", argv[1])
         return len(argv[2])
-    old = string_of(entry)
-    assert old is not None
-    _check_length(client, len(old) + len(argv[2]))
-    replace(client, entry, old + argv[2])
+    old = bits_of(entry)
+    length = len(old) + len(argv[2])
+    _check_length(client, length)
+    if len(old) < LARGE:
+        replace(client, entry, bytes(old) + argv[2])
+    else:
+        data = opened(entry, 0)
+        data += argv[2]
+        save(client, argv[1], entry, data)
     client.db.event(events.STRING, "append", argv[1])
-    return len(entry.value)
+    return length
 
 
 def _check_length(client: ClientView, length: int) -> None:
@@ -55,7 +62,7 @@ def _check_length(client: ClientView, length: int) -> None:
 )
 def strlen(client: ClientView, argv: Argv) -> int:
     """STRLEN key."""
-    return len(string_of(client.db.read(argv[1])) or b"")
+    return len(bits_of(client.db.read(argv[1])))
 
 
 @command(
@@ -80,14 +87,14 @@ def strlen(client: ClientView, argv: Argv) -> int:
 def getrange(client: ClientView, argv: Argv) -> bytes:
     """GETRANGE key start end; SUBSTR is its old name."""
     start, end = integer(argv[2]), integer(argv[3])
-    value = string_of(client.db.read(argv[1])) or b""
+    value = bits_of(client.db.read(argv[1]))
     if start < 0 and end < 0 and start > end:
         return b""
     if start < 0:
         start = max(0, start + len(value))
     if end < 0:  # an end before the first byte is the first byte
         end = max(0, end + len(value))
-    return value[start : end + 1]
+    return bytes(value[start : end + 1])
 
 
 @command(
@@ -107,14 +114,14 @@ def setrange(client: ClientView, argv: Argv) -> int:
     if offset < 0:
         raise ClientError(OUT_OF_RANGE)
     entry = client.db.modify(argv[1])
-    old = string_of(entry) or b""
+    old = bits_of(entry)
     if not piece:
         return len(old)
-    _check_length(client, offset + len(piece))
-    value = old[:offset].ljust(offset, b"\0") + piece + old[offset + len(piece) :]
-    if entry is None:
-        client.db.put(argv[1], value)
-    else:
-        replace(client, entry, value)
+    end = offset + len(piece)
+    _check_length(client, end)
+    data = opened(entry, end)
+    data[offset:end] = piece
+    length = len(data)
+    save(client, argv[1], entry, data)
     client.db.event(events.STRING, "setrange", argv[1])
-    return len(value)
+    return length

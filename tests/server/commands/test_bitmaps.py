@@ -1,4 +1,4 @@
-"""Bitmaps: what large ones cost and who may see them; replies are in tests/conformance."""
+"""Bitmaps and long strings: what they cost, and who may see them while they are changed."""
 
 from __future__ import annotations
 
@@ -77,6 +77,32 @@ async def test_other_commands_see_a_string(serve: Any, connect: Any, argv: Any) 
     copied = await client.ask("GET", "c")
     await client.ask("SETBIT", "c", 3, 1)
     assert [await client.ask("GET", "k"), copied] == rest
+    server.store.check()
+
+
+async def test_a_long_string_grows_in_place(serve: Any, connect: Any) -> None:
+    server = await serve()
+    client = await connect(server)
+    wanted = bytearray(b"x" * LARGE)
+    await client.ask("SET", "k", bytes(wanted))
+    for number in range(300):
+        line = b"line %d\n" % number
+        wanted += line
+        assert await client.ask("APPEND", "k", line) == len(wanted)
+    buffer = await held(server, b"k")
+    assert isinstance(buffer, Buffer)
+    wanted[5:9] = b"five"
+    wanted[LARGE + 100 : LARGE + 102] = b"ab"
+    assert await client.ask("SETRANGE", "k", 5, "five") == len(wanted)
+    assert await client.ask("SETRANGE", "k", LARGE + 100, "ab") == len(wanted)
+    assert await client.ask("GETRANGE", "k", 0, 20) == wanted[:21]
+    assert await client.ask("GETRANGE", "k", -20, -1) == wanted[-20:]
+    assert await client.ask("STRLEN", "k") == len(wanted)
+    assert await held(server, b"k") is buffer
+    assert await client.ask("GET", "k") == wanted
+    assert await client.ask("APPEND", "k", "") == len(wanted)
+    assert await client.ask("SETRANGE", "n", 3 * LARGE, "end") == 3 * LARGE + 3
+    assert await client.ask("GETRANGE", "n", 3 * LARGE - 2, -1) == b"\0\0end"
     server.store.check()
 
 
