@@ -1,7 +1,8 @@
 """Clients that wait, next to redis-server: who gets what of what another client brings.
 
 Some clients send a blocking command, one after the other; then one acts. What each of them
-was answered, those that are unblocked at the end included, must be the same on both sides.
+was answered, those that are unblocked at the end included, and the events of the keys must be
+the same on both sides.
 
 Redis serves a blocked client with the key that woke it up to 7.0, and by running its command
 again since 7.2, as antecache does. The two differ only where a command names several keys
@@ -125,6 +126,8 @@ class Side:
 
     def __init__(self, port: int) -> None:
         self.act = wire.Wire(port)
+        self.listener = wire.Wire(port)
+        self.listener.ask("PSUBSCRIBE", "__keyevent@0__:*")
         self.waiting = [wire.Wire(port) for _ in range(CLIENTS)]
         self.ids = [one.ask("CLIENT", "ID") for one in self.waiting]
 
@@ -137,9 +140,14 @@ class Side:
                 return
 
     def play(
-        self, waiting: list[list[str]], acts: list[list[str]], before: Sequence[list[str]] = ()
+        self,
+        waiting: list[list[str]],
+        acts: list[list[str]],
+        events: bool,
+        before: Sequence[list[str]] = (),
     ) -> list[bytes]:
-        """Every reply: the acting client's, then those of the ones that waited."""
+        """Every reply: the acting client's, then those of the ones that waited; then events."""
+        self.act.ask("CONFIG", "SET", "notify-keyspace-events", "KEAn" if events else "")
         self.act.ask("FLUSHALL")
         self.act.raw(*before)
         for number, argv in enumerate(waiting):
@@ -151,10 +159,21 @@ class Side:
         for name in KEYS:
             replies += self.act.raw(("LRANGE", name, 0, -1), ("XRANGE", name, "-", "+"))
             replies += self.act.raw(("XPENDING", name, "g"))
-        return replies
+        return replies + self.events() if events else replies
+
+    def events(self) -> list[bytes]:
+        """What key events there were, in their order."""
+        self.act.ask("SET", "the end", "")
+        found: list[bytes] = []
+        while not found or not found[-1].endswith(b"the end\r\n"):
+            found.append(self.listener.read())
+        self.act.ask("DEL", "the end")
+        self.listener.read()
+        return found
 
     def close(self) -> None:
-        for one in (self.act, *self.waiting):
+        self.act.ask("CONFIG", "SET", "notify-keyspace-events", "")
+        for one in (self.act, self.listener, *self.waiting):
             one.close()
 
 
@@ -171,11 +190,11 @@ def sides(antecache_server: Any, redis_server: Any) -> Iterator[tuple[Side, Side
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(waiting=st.lists(waiting, min_size=1, max_size=CLIENTS), acts=acts)
+@given(waiting=st.lists(waiting, min_size=1, max_size=CLIENTS), acts=acts, events=st.booleans())
 def test_who_waits_is_answered_as_by_redis(
-    sides: tuple[Side, Side], waiting: list[list[str]], acts: list[list[str]]
+    sides: tuple[Side, Side], waiting: list[list[str]], acts: list[list[str]], events: bool
 ) -> None:
-    ours, theirs = (side.play(waiting, acts) for side in sides)
+    ours, theirs = (side.play(waiting, acts, events) for side in sides)
     assert ours == theirs
 
 
@@ -184,11 +203,13 @@ def test_who_waits_is_answered_as_by_redis(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(waiting=st.lists(reading, min_size=1, max_size=CLIENTS), acts=additions)
+@given(
+    waiting=st.lists(reading, min_size=1, max_size=CLIENTS), acts=additions, events=st.booleans()
+)
 def test_readers_of_streams_are_answered_as_by_redis(
-    sides: tuple[Side, Side], waiting: list[list[str]], acts: list[list[str]]
+    sides: tuple[Side, Side], waiting: list[list[str]], acts: list[list[str]], events: bool
 ) -> None:
-    ours, theirs = (side.play(waiting, acts, GROUPS) for side in sides)
+    ours, theirs = (side.play(waiting, acts, events, GROUPS) for side in sides)
     assert ours == theirs
 
 
@@ -196,6 +217,6 @@ def test_the_books_are_right_afterwards(antecache_server: Any) -> None:
     def look() -> None:
         antecache_server.server.store.check()
         assert not antecache_server.server.dispatch.blocked
-        assert not antecache_server.server.store.observed
+        assert not antecache_server.server.store.observers
 
     antecache_server.call(look)
