@@ -68,6 +68,7 @@ log = logging.getLogger(__name__)
 
 DEFAULT_CACHE = 1 << 30  # the cache a history is rehearsed with where nothing limits it
 NEWS = 10.0  # seconds for which a failed load makes its source unreachable
+AT_ONCE = 512  # connections that messages are written to before others get their turn
 TYPICAL_ENTRY = 1024  # bytes, where only bytes are limited
 
 
@@ -535,7 +536,9 @@ class Server:
         self._delivered.append(session)
 
     def _flush_delivered(self) -> None:
-        sessions, self._delivered = self._delivered, []
+        sessions, self._delivered = self._delivered[:AT_ONCE], self._delivered[AT_ONCE:]
+        if self._delivered:
+            asyncio.get_running_loop().call_soon(self._flush_delivered)
         for session in sessions:
             session.flush_delivered()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from typing import Any
 
@@ -10,6 +11,7 @@ import redis.asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from antecache.server import app
 from antecache.server.glob import matcher
 from antecache.server.pubsub import CHANNEL, PATTERN, SHARD, PubSub
 
@@ -148,6 +150,33 @@ async def test_a_slow_subscriber_is_closed(serve: Any, connect: Any, limit: str)
 async def _until_closed(publisher: Any) -> None:
     while await publisher.ask("CLIENT", "LIST", "TYPE", "pubsub"):
         pass
+
+
+async def test_subscribers_that_vanish_harm_nobody(
+    serve: Any, connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "AT_ONCE", 30)  # not all of them are written to in one turn
+    server = await serve()
+    subscribers = [await connect(server) for _ in range(200)]
+    for subscriber in subscribers:
+        subscriber.send("SUBSCRIBE", "c")
+    for subscriber in subscribers:
+        await subscriber.read()
+    publisher = await connect(server)
+    for number in range(20):
+        for subscriber in subscribers[number::20][:4]:
+            subscriber.writer.transport.abort()
+        publisher.send("PUBLISH", "c", number)
+    for _ in range(20):
+        assert isinstance(await publisher.read(), int)
+    staying = [one for one in subscribers if not one.writer.transport.is_closing()]
+    assert len(staying) == 120
+    for subscriber in staying:
+        messages = [await subscriber.read() for _ in range(20)]
+        assert [int(message[2]) for message in messages] == list(range(20))
+    while len(server.clients) > len(staying) + 1:
+        await asyncio.sleep(0)
+    assert await publisher.ask("PUBSUB", "NUMSUB", "c") == [b"c", 120]
 
 
 async def test_limits_of_subscribers_are_not_those_of_others(serve: Any, connect: Any) -> None:
