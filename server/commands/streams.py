@@ -67,12 +67,14 @@ def xadd(client: ClientView, argv: Argv) -> bytes | None:
         raise ClientError(EXHAUSTED)
     added = _next(stream, given, client.db.store.now)
     stream.append(added, fields)
+    trimmed = trim.given and trim.apply(stream)
     if entry is None:
-        entry = client.db.put(key, stream)
+        client.db.put(key, stream)
+    else:
+        book(client, entry)
     client.db.event(events.STREAM, "xadd", key)
-    if trim.given and trim.apply(stream):
+    if trimmed:
         client.db.event(events.STREAM, "xtrim", key)
-    book(client, entry)
     return shown(added)
 
 
