@@ -15,8 +15,8 @@ FIND_PYTHON := for name in python3.11 python3.12 python3.13 python3.14 python3 p
 	&& { command -v "$$name"; break; }; done
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format bench-hotpath bench-memory bench-policies bench-replay bench-unseen
-.PHONY: bench-prediction image-test test-clients clean
+.PHONY: help run demo test check format bench-hotpath bench-memory bench-policies bench-replay bench-unseen bench-restart
+.PHONY: bench-prediction image-test test-clients fuzz clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | \
@@ -57,6 +57,9 @@ bench-memory: .venv/.installed-dev ## what keys cost in memory, and whether maxm
 
 bench-unseen: .venv/.installed-dev ## reads of ids that never occurred, in the sample shop
 	@$(BIN)/python tests/bench/unseen.py $(ARGS)
+
+bench-restart: .venv/.installed-dev ## reads until a restarted server hits as often as before
+	@$(BIN)/python tests/bench/restart.py $(ARGS)
 
 bench-policies: .venv/.installed-dev ## eviction policies over real traces, against libCacheSim
 	@$(BIN)/python tests/bench/policies.py $(ARGS)
