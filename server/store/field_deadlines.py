@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import heapq
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from antecache.server.store import events
@@ -99,6 +100,15 @@ class FieldDeadlines:
             if entry is not None:
                 self._push(entry.value.first_deadline, shard, key)
         self._room = max(ROOM, 2 * len(self._heap))
+
+    def check(self, entries: Iterable[Entry]) -> None:
+        """Every hash with deadlines is watched; raises AssertionError where one is not."""
+        watched = {(id(shard), key): at for at, _, shard, key in sorted(self._heap, reverse=True)}
+        for entry in entries:
+            if _first(entry.value):
+                at = watched.get((id(entry.shard), entry.key))
+                first = min(entry.value.deadlines.values())
+                assert at is not None and at <= first, entry.key
 
 
 def _first(value: Any) -> int:

@@ -520,5 +520,6 @@ class Store:
                 assert shard.expiring == len(volatile)
                 assert shard.deadlines == sum(e.expire_at for e in volatile)
                 assert sum(map(len, shard.wheel.values())) == len(volatile)
+        self.fields.check(entries)
         self.policy.check()
         self.attic.check()
