@@ -5,6 +5,7 @@ Small sets are held against redis-server in tests/conformance.
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from typing import Any
 
@@ -114,8 +115,6 @@ async def test_popping_is_even_too(server: Any, connect: Any, count: int) -> Non
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("arpd"), st.integers(0, 30)), max_size=80))
 def test_a_big_set_is_a_set(steps: list[tuple[str, int]]) -> None:
-    import random
-
     rng = random.Random(1)
     model = {b"%d" % number for number in range(10)}
     big = BigSet(model)
