@@ -91,7 +91,8 @@ def _expire(client: ClientView, argv: Argv, unit: int, *, relative: bool, name: 
         db.event(events.GENERIC, "del", argv[1])
     else:
         db.set_deadline(entry, at)
-        db.event(events.GENERIC, "expire", argv[1])
+        if db.store.events:
+            db.event(events.GENERIC, "expire", argv[1])
     return 1
 
 

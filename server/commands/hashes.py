@@ -82,7 +82,8 @@ def _store(client: ClientView, entry: Entry | None, argv: Argv, event: str = "hs
     if entry is None:
         fields = dict(zip(argv[2::2], argv[3::2], strict=True))
         client.db.put(argv[1], fields)
-        client.db.event(events.HASH, event, argv[1])
+        if client.db.store.events:
+            client.db.event(events.HASH, event, argv[1])
         return len(fields)
     if not isinstance(entry.value, dict | Row):
         raise ClientError(WRONGTYPE)
@@ -103,7 +104,8 @@ def _store(client: ClientView, entry: Entry | None, argv: Argv, event: str = "hs
         client.db.grew(entry, delta)
     else:
         client.db.changed(entry)
-    client.db.event(events.HASH, event, argv[1])
+    if client.db.store.events:  # a call less, for what is called most
+        client.db.event(events.HASH, event, argv[1])
     return added
 
 

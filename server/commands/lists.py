@@ -53,7 +53,8 @@ def push(client: ClientView, key: bytes, entry: Entry | None, items: Argv, *, le
             delta += sizes.of_frame(value) - sizes.of_frame(old)
         length = len(value)
         client.db.grew(entry, delta)
-    client.db.event(events.LIST, "lpush" if left else "rpush", key)
+    if client.db.store.events:
+        client.db.event(events.LIST, "lpush" if left else "rpush", key)
     return length
 
 
@@ -70,7 +71,8 @@ def removed(client: ClientView, entry: Entry, items: Sequence[bytes], event: str
     db, key = client.db, entry.key
     if entry.value:
         db.grew(entry, -sizes.of_items(items))
-        db.event(events.LIST, event, key)
+        if db.store.events:
+            db.event(events.LIST, event, key)
     else:
         db.delete(key)
         db.event(events.LIST, event, key)

@@ -65,7 +65,7 @@ def _add(client: ClientView, key: bytes, entry: Entry | None, members: Argv) -> 
                 delta += sizes.of_member(member)
         if added:
             db.grew(entry, delta + sizes.of_table(value) - table)
-    if added:
+    if added and db.store.events:
         db.event(events.SET, "sadd", key)
     return added
 

@@ -72,9 +72,10 @@ def xadd(client: ClientView, argv: Argv) -> bytes | None:
         client.db.put(key, stream)
     else:
         book(client, entry)
-    client.db.event(events.STREAM, "xadd", key)
-    if trimmed:
-        client.db.event(events.STREAM, "xtrim", key)
+    if client.db.store.events:
+        client.db.event(events.STREAM, "xadd", key)
+        if trimmed:
+            client.db.event(events.STREAM, "xtrim", key)
     return shown(added)
 
 

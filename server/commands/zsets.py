@@ -169,7 +169,8 @@ def _changed(
         client.db.put(key, zset)
     else:
         client.db.grew(entry, zset.nbytes - before)
-    client.db.event(events.ZSET, event, key)
+    if client.db.store.events:
+        client.db.event(events.ZSET, event, key)
 
 
 @command(
