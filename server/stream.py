@@ -26,11 +26,11 @@ SEQUENCE = (1 << 64) - 1
 NODE = 100  # entries that an approximate trim removes at once; stream-node-max-entries
 
 # Bytes: the objects themselves and their shares of lists and dictionaries, as in store/size.py.
-STREAM = 700
-GROUP = 700
-CONSUMER = 500
-PENDING = 220
-ENTRY = 48 + 40 + size.SLOT + 9  # an id, a tuple, a dictionary's slot and a list's
+STREAM = 450
+GROUP = 350
+CONSUMER = 330
+PENDING = 180
+ENTRY = 48 + 40 + 50 + 9  # an id, a tuple, a slot of a dictionary of its own and one of a list
 
 
 def cost(fields: Fields) -> int:

@@ -17,6 +17,7 @@ SCRIPT = textwrap.dedent(
     from antecache.server.backing.base import Row
     from antecache.server.hash import Hash
     from antecache.server.store import Store
+    from antecache.server.stream import Stream
     from antecache.server.zset import SortedSet
 
     kind = sys.argv[1]
@@ -45,6 +46,16 @@ SCRIPT = textwrap.dedent(
             value = [b"%020d" % (number + item) for item in range(5)]
         elif kind == "long list":
             value = items.new([b"%020d" % (number + item) for item in range(500)])
+        elif kind in ("short stream", "long stream"):
+            value = Stream()
+            for n in range(5 if kind == "short stream" else 2000):
+                fields = (b"name%d" % (n % 1), b"%020d" % n, b"other%d" % (n % 1), b"%020d" % n)
+                value.append(1_700_000_000_000 + number + n << 64, fields)
+            value.create_group(b"group%d" % (number % 7), 0, None)
+            (group,) = value.groups.values()
+            consumer = value.create_consumer(group, b"consumer%d" % (number % 5), store.now)
+            for entry_id, _ in value.entries.forward():
+                value.assign(group, entry_id, consumer, store.now, 1)
         elif kind == "small set":
             value = {b"%020d" % (number + member) for member in range(5)}
         elif kind == "large set":
@@ -60,6 +71,7 @@ SCRIPT = textwrap.dedent(
 
 KEYS = {
     **{"sorted set": 4000, "expiring fields": 60_000},
+    **{"short stream": 20_000, "long stream": 60},
     **{"short list": 60_000, "long list": 1000, "small set": 60_000, "large set": 1000},
 }
 
@@ -68,6 +80,7 @@ KEYS = {
     "kind",
     [
         *("string", "expiring", "hash", "row", "expiring fields", "sorted set"),
+        *("short stream", "long stream"),
         *("short list", "long list", "small set", "large set"),
     ],
 )
