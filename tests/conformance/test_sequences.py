@@ -432,7 +432,7 @@ def in_any_order(ours: Any, theirs: Any) -> bool:
         return type(ours) is type(theirs) and sorted(ours.members) == sorted(theirs.members)
     if not isinstance(theirs, list):
         return bool(ours == theirs)
-    return isinstance(ours, list) and sorted(ours) == sorted(theirs)
+    return isinstance(ours, list) and sorted(ours, key=repr) == sorted(theirs, key=repr)
 
 
 def pairs_in_any_order(ours: Any, theirs: Any) -> bool:
@@ -529,7 +529,7 @@ class Replies:
     def _alike(argv: Argv, ours: Any, theirs: Any) -> bool:
         if ours == theirs:
             return True
-        if b"nosort" in argv:  # a set's own order
+        if b"nosort" in argv or b"BY" in argv:  # a set's own order, of what weighs the same too
             return in_any_order(ours, theirs)
         return argv[0] in COMPARE and COMPARE[argv[0]](ours, theirs)
 
