@@ -385,7 +385,7 @@ class Session(asyncio.Protocol):
         """Send something outside the order of replies."""
         pieces: list[bytes] = []
         encode(reply, self.protocol, pieces)
-        self.deliver(b"".join(pieces))
+        self.deliver_soon(b"".join(pieces))
 
     def deliver(self, data: bytes) -> None:
         """Send encoded bytes outside the order of replies: now, or behind those due before."""
