@@ -70,6 +70,9 @@ bench-policies: .venv/.installed-dev ## eviction policies over real traces, agai
 bench-prediction: .venv/.installed-dev ## prediction over real traces at equal total memory, in hours
 	@$(BIN)/python tests/bench/prediction.py $(ARGS)
 
+fuzz: .venv/.installed-dev ## a million frames that no client should send
+	@$(BIN)/python tests/bench/fuzz.py $(ARGS)
+
 test-clients: .venv/.installed-dev ## stock client libraries and frameworks (NAMES="celery ioredis")
 	@$(BIN)/python tests/clients/run.py $(NAMES)
 

@@ -87,7 +87,9 @@ class Trainer:
     # ------------------------------------------------------------------ life
 
     async def start(self) -> None:
-        """Start the process and keep it running. Returns at once."""
+        """Start the process, unless it is, and keep it running. Returns at once."""
+        if self._supervisor is not None:
+            return
         self._stopping = False
         self._supervisor = asyncio.create_task(self._supervise(), name="trainer")
 

@@ -105,8 +105,8 @@ class Server:
         )
         self.watches = Watches(self.store)
         self.scripts = Scripts(self)
-        self.pubsub = PubSub()
         self.users = Users(self, lambda client: describe([client], client, client.last_command))
+        self.pubsub = PubSub()
         self.notifications = Notifications(self.store, self.pubsub)
         self.notifications.listen(config.notify_keyspace_events)
         self.sources = Sources([])
@@ -170,6 +170,7 @@ class Server:
         self._metrics = MetricsServer(self, config.metrics_host, config.metrics_port)
         self._round: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
+        self._switching = asyncio.Lock()
         self._paused_until = 0
         self._pause_mode = "all"
         self._tasks: set[asyncio.Task[None]] = set()
@@ -416,12 +417,15 @@ class Server:
             self.predictor.resize(self.config.prediction_bytes)
             store.record = self.followups.recorder(self.access.items.append)
             store.record_miss = self.followups.miss_recorder(self.access.miss)
-            await self.trainer.start()
         else:
             store.record = _nothing
             store.record_miss = _nothing
-            await self.trainer.stop()
-            self.access.items.clear()
+        async with self._switching:  # the process follows, at its own pace, the last word
+            if on and self.config.prediction:
+                await self.trainer.start()
+            elif not on:
+                await self.trainer.stop()
+                self.access.items.clear()
 
     def predict(self, on: bool) -> None:
         """PREDICTOR ON | OFF."""
@@ -458,6 +462,7 @@ class Server:
             predictor=config.predictor,
             budget=max(config.prediction_bytes, 1),
             capacity=max(capacity, 1),
+            charged=bool(config.maxmemory) and not config.maxkeys,
             memory_limit=config.trainer_maxmemory,
             models=config.models,
             record=config.access_log,

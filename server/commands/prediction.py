@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from antecache.predictor.trainer import TrainerError
 from antecache.server.command import Argv, command, container
 from antecache.server.encode import OK
 from antecache.server.errors import ClientError
@@ -114,7 +115,10 @@ def retrain(client: Any, argv: Argv) -> Any:
     """OK once the trainer was asked; the Plan follows by itself."""
     if not client.server.prefetcher.enabled:
         raise ClientError("ERR prediction is off")
-    client.server.trainer.retrain()
+    try:
+        client.server.trainer.retrain()
+    except TrainerError as error:
+        raise ClientError(f"ERR {error}") from None
     return OK
 
 

@@ -142,6 +142,34 @@ async def test_off_stops_everything_and_on_goes_on_with_what_was_learned(
     assert server.ledger.issued > issued
 
 
+async def test_on_and_off_in_quick_succession_leave_one_trainer_or_none(
+    server: Server, client: redis.asyncio.Redis
+) -> None:
+    for word in ("OFF", "ON", "ON", "OFF", "ON", "OFF", "ON"):
+        await client.execute_command("PREDICTOR", word)
+    while server.trainer.state != "running":
+        await server.trainer.changed()
+    assert (await client.execute_command("PREDICTOR", "RETRAIN")) == b"OK"
+    await client.execute_command("PREDICTOR", "OFF")
+    while server.trainer.state != "stopped":
+        await server.trainer.changed()
+    with pytest.raises(redis.ResponseError, match="prediction is off"):
+        await client.execute_command("PREDICTOR", "RETRAIN")
+
+
+@pytest.mark.parametrize("server", [{"prediction": "on"}], indirect=True)
+async def test_what_the_trainer_cannot_do_now_is_an_error(
+    server: Server, client: redis.asyncio.Redis
+) -> None:
+    while server.trainer.state != "running":
+        await server.trainer.changed()
+    os.kill(server.trainer.status()["pid"], signal.SIGKILL)
+    while server.trainer.state == "running":
+        await server.trainer.changed()
+    with pytest.raises(redis.ResponseError, match="the trainer is not running"):
+        await client.execute_command("PREDICTOR", "RETRAIN")
+
+
 async def test_nothing_predictable_costs_few_rows(
     server: Server, client: redis.asyncio.Redis
 ) -> None:
