@@ -24,6 +24,7 @@ calibrated scores, which are probabilities and may be compared.
 from __future__ import annotations
 
 import contextlib
+import math
 from typing import ClassVar, Final
 
 import msgspec
@@ -44,9 +45,11 @@ _TEMPLATES_PART: Final = 0.06
 _SCOUTS_PART: Final = 0.008
 #: bytes beyond which tables gain nothing
 _STRIDES_MOST: Final = 1 << 20
-#: saved waits for each prediction that the scouts expected, before any was seen: 3.2 in 8
-_PRIOR_SAVED: Final = 3.2
+#: saved waits for each prediction that the scouts expected, before any was seen; how many
+#: predictions that weighs at least, and as a part of those that are expected of a longer log
+_PRIOR_RATE: Final = 0.4
 _PRIOR_EXPECTED: Final = 8.0
+_PRIOR_PART: Final = 0.2
 #: waits an event that a log may cost on trial
 _FREE: Final = 0.004
 #: and part of what it saves that it may cost without regard to the scouts
@@ -58,8 +61,6 @@ _LEAST_LOG: Final = 128
 _SURE_NEW: Final = 1.0
 _SURE: Final = 0.5
 _CONVINCED: Final = 2.0
-#: the log's worth must be this many times its price
-_MARGIN: Final = 1.3
 #: a change of its length must be worth so much of the memory that is moved
 _WORTHWHILE: Final = 0.2
 _SHRINK: Final = 0.75
@@ -201,17 +202,21 @@ class Blend(Predictor):
     def _best_length(self, price: float, left: int) -> int:
         """The slots at which worth less price is most; 0 when no length is worth its price."""
         scouts = self.scouts
-        rate = min(1.0, (self._saved + _PRIOR_SAVED) / (max(self._expected, 0) + _PRIOR_EXPECTED))
         sure = _SURE if self._target else _SURE_NEW
         free = self._free_length(price, left)
         best, length = 0.0, free
         self._promise = 0.0
+        whole = max(2 * self.budget_bytes, 2)  # the cache, of which half at most remembers
+        values = whole - self.misslog.nbytes
         held = 0.0  # the net worth of the present length
         for slots, gain, error in scouts.worth():
             needed = self._bytes_for(slots)
             if needed > left:
                 break
-            net = rate * (gain - sure * error) - _MARGIN * price * needed
+            rate = self._rate(gain * scouts.events)
+            # waits grow with the logarithm of what is taken: the last bytes cost most
+            cost = price * values * -math.log(1 - needed / whole)
+            net = rate * (gain - sure * error) - cost
             if price > 0:
                 promised = rate * (gain - _CONVINCED * error) / (price * needed)
                 self._promise = max(self._promise, promised)
@@ -223,6 +228,15 @@ class Blend(Predictor):
         if best and held > 0 and best - held < _WORTHWHILE * price * moved:
             return max(free, min(self._target, left))
         return length
+
+    def _rate(self, expected: float) -> float:
+        """Saved waits for each prediction that the scouts expect of a log.
+
+        What was seen of a shorter log, of which less was `expected`, says little of a longer one.
+        """
+        prior = max(_PRIOR_EXPECTED, _PRIOR_PART * expected)
+        saved = self._saved + _PRIOR_RATE * prior
+        return min(1.0, saved / (max(self._expected, 0.0) + prior))
 
     def _free_length(self, price: float, left: int) -> int:
         """The slots that cost so little that nothing need speak for them, or that are paid for."""
