@@ -225,8 +225,11 @@ def command(name: str, arity: int, **row: Any) -> Callable[[Handler], Handler]:
     return add
 
 
-def container(name: str, **row: Any) -> None:
-    """Declare a command that only has sub-commands; HELP is answered from their rows."""
+def container(name: str, *, help_lines: str = "", **row: Any) -> None:
+    """Declare a command that only has sub-commands.
+
+    HELP is answered from their rows, or with Redis's own words where these are given.
+    """
 
     def refuse(client: Any, argv: Argv) -> Any:
         raise ClientError(unknown_subcommand(name, argv[1]))
@@ -236,6 +239,8 @@ def container(name: str, **row: Any) -> None:
     @command(f"{name}|help", 2, flags="loading stale", summary="Returns helpful text.")
     def help_(client: Any, argv: Argv) -> list[str]:
         lines = [f"{name.upper()} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"]
+        if help_lines:
+            return [*lines, *help_lines.splitlines(), "HELP", "    Prints this help."]
         for sub in sorted(TABLE[name.encode()].subcommands.values(), key=lambda row: row.name):
             lines += [sub.name.upper(), f"    {sub.summary}"]
         return lines

@@ -12,7 +12,21 @@ from antecache.server.errors import ClientError
 from antecache.server.info_redis import human
 
 container(
-    "memory", group="server", since="4.0.0", summary="A container for memory diagnostics commands."
+    "memory",
+    group="server",
+    since="4.0.0",
+    summary="A container for memory diagnostics commands.",
+    help_lines="""DOCTOR
+    Return memory problems reports.
+MALLOC-STATS
+    Return internal statistics report from the memory allocator.
+PURGE
+    Attempt to purge dirty pages for reclamation by the allocator.
+STATS
+    Return information about the memory usage of the server.
+USAGE <key> [SAMPLES <count>]
+    Return memory in bytes used by <key> and its value. Nested values are
+    sampled up to <count> times (default: 5, 0 means sample all).""",
 )
 
 SMALL = 5 << 20  # bytes of entries below which Redis's MEMORY DOCTOR has nothing to say either

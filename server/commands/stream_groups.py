@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from antecache.server.command import Argv, ClientView, command
+from antecache.server.command import Argv, ClientView, command, container
 from antecache.server.commands.arguments import integer
 from antecache.server.commands.stream_arguments import (
     book,
@@ -17,7 +17,6 @@ from antecache.server.commands.stream_arguments import (
     stream_of,
     text,
 )
-from antecache.server.commands.stream_help import container_with_help
 from antecache.server.encode import NULL_ARRAY, OK
 from antecache.server.errors import SYNTAX, ClientError
 from antecache.server.store import Entry, events
@@ -31,10 +30,13 @@ NO_KEY = (
 BUSY = "BUSYGROUP Consumer Group name already exists"
 BAD_READ = "ERR value for ENTRIESREAD must be positive or -1"
 
-container_with_help(
+container(
     "xgroup",
-    "A container for consumer groups commands.",
-    """CREATE <key> <groupname> <id|$> [option]
+    group="stream",
+    since="5.0.0",
+    complexity="Depends on subcommand.",
+    summary="A container for consumer groups commands.",
+    help_lines="""CREATE <key> <groupname> <id|$> [option]
     Create a new consumer group. Options are:
     * MKSTREAM
       Create the empty stream if it does not exist.

@@ -9,10 +9,9 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
-from antecache.server.command import Argv, ClientView, command
+from antecache.server.command import Argv, ClientView, command, container
 from antecache.server.commands.arguments import integer
 from antecache.server.commands.stream_arguments import entry_of, shown, stream_of, text
-from antecache.server.commands.stream_help import container_with_help
 from antecache.server.errors import NO_SUCH_KEY, ClientError
 from antecache.server.stream import NODE, Consumer, Group, Stream
 
@@ -20,10 +19,13 @@ KEY_SECOND = (2, 2, 1)
 DEFAULT_COUNT = 10
 BAD_OPTIONS = "ERR unknown subcommand or wrong number of arguments for '{}'. Try XINFO HELP."
 
-container_with_help(
+container(
     "xinfo",
-    "A container for stream introspection commands.",
-    """CONSUMERS <key> <groupname>
+    group="stream",
+    since="5.0.0",
+    complexity="Depends on subcommand.",
+    summary="A container for stream introspection commands.",
+    help_lines="""CONSUMERS <key> <groupname>
     Show consumers of <groupname>.
 GROUPS <key>
     Show the stream consumer groups.
