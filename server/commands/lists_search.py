@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from itertools import islice
 
+from antecache.server import items
 from antecache.server.command import Argv, ClientView, command
 from antecache.server.commands.arguments import in_range, symmetric
 from antecache.server.commands.lists import ONE_KEY, list_of
 from antecache.server.errors import SYNTAX, ClientError
-from antecache.server.items import Items
 
 NO_RANK = (
     "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... "
     "or use negative to start from the end of the list"
 )
-
-
-def _matches(value: Items, item: bytes, rank: int, most: int) -> Iterator[int]:
-    """Positions of the item, from the `rank`-th match on, among the first `most` items.
-
-    A negative rank looks from the end.
-    """
-    items: Iterable[bytes] = value if rank > 0 else reversed(value)
-    if most:
-        items = islice(items, most)
-    found = (at for at, one in enumerate(items) if one == item)
-    last = len(value) - 1
-    for at in islice(found, abs(rank) - 1, None):
-        yield at if rank > 0 else last - at
 
 
 @command(
@@ -65,7 +50,9 @@ def lpos(client: ClientView, argv: Argv) -> int | list[int] | None:
     value = list_of(client.db.read(argv[1]))
     if value is None:
         return None if count is None else []
-    found = _matches(value, argv[2], rank, most)
+    if count is None and abs(rank) == 1 and not most:
+        return items.position(value, argv[2], backwards=rank < 0)
+    found = items.positions(value, argv[2], rank, most)
     if count is None:
         return next(found, None)
     return list(islice(found, count or None))

@@ -20,7 +20,8 @@ steps = st.lists(
         st.tuples(st.just("pop"), st.sampled_from([0, 1, 2, 5, 200, 5000]), st.booleans()),
         st.tuples(st.just("between"), place, place),
         st.tuples(st.just("cut"), place, place),
-        st.tuples(st.just("without"), item, st.integers(-3, 3)),
+        st.tuples(st.just("without"), item, st.sampled_from([0, 1, -1, 3, -3, 40, -40, 900])),
+        st.tuples(st.just("find"), item, st.sampled_from([1, -1, 2, -2, 50, -50])),
     ),
     max_size=12,
 )
@@ -53,6 +54,13 @@ def test_any_sequence_of_changes(length: int, steps: list[tuple[Any, ...]]) -> N
                 model.remove(first)
             if second < 0:
                 model.reverse()
+        elif what == "find":
+            found = [at for at, one in enumerate(model) if one == first]
+            ranked = found[second - 1 :] if second > 0 else found[::-1][-second - 1 :]
+            assert list(items.positions(value, first, second, 0)) == ranked
+            if abs(second) == 1:
+                first_of_all = items.position(value, first, backwards=second < 0)
+                assert first_of_all == (ranked[0] if ranked else None)
         else:
             start, stop = sorted(min(end, len(model)) for end in (first, second))
             if what == "between":
