@@ -71,10 +71,34 @@ class IdMap(Generic[Value]):
             while ids[head] not in values:
                 head += 1
             self._head = head
+        self._compact()
+        return value
+
+    def shift(self, count: int, below: int) -> list[Value]:
+        """Remove and return the values of the `count` smallest ids, if they are below `below`."""
+        values, ids, at = self._values, self._ids, self._head
+        removed: list[Value] = []
+        while len(removed) < count and values and ids[at] < below:
+            value = values.pop(ids[at], None)
+            if value is not None:
+                removed.append(value)
+            at += 1
+        if values:
+            while ids[at] not in values:
+                at += 1
+            self._head = at
+            self._compact()
+        else:
+            ids.clear()
+            self._head = 0
+        return removed
+
+    def _compact(self) -> None:
+        """Drop the dead ids once there are too many."""
+        values, ids = self._values, self._ids
         if len(ids) > 2 * len(values) + SPARE:
             self._ids = [one for one in ids[self._head :] if one in values]
             self._head = 0
-        return value
 
     @property
     def first(self) -> int:

@@ -13,7 +13,7 @@ What this file does not do: parse or answer anything (`commands/streams*.py`).
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import chain, islice
 
 from antecache.server.idmap import IdMap
 from antecache.server.store import size
@@ -31,11 +31,12 @@ GROUP = 350
 CONSUMER = 330
 PENDING = 180
 ENTRY = 48 + 40 + 50 + 9  # an id, a tuple, a slot of a dictionary of its own and one of a list
+ITEM = size.BYTES + 16  # a name or a value, beside its own bytes
 
 
 def cost(fields: Fields) -> int:
     """Bytes an entry is charged with."""
-    return ENTRY + sum(map(len, fields)) + len(fields) * (size.BYTES + 16)
+    return ENTRY + sum(map(len, fields)) + len(fields) * ITEM
 
 
 class Consumer:
@@ -140,21 +141,25 @@ class Stream:
         `roughly` removes whole hundreds only, and no more than `limit` unless that is
         0. Returns how many went.
         """
+        if not roughly:
+            return self._shift(len(self.entries) - length, least)
         entries, removed = self.entries, 0
         while len(entries) > length and entries.first < least:
-            step = min(NODE, len(entries)) if roughly else 1
-            if roughly:
-                if len(entries) - step < length or (limit and removed + step > limit):
-                    break
-                youngest, _ = next(islice(entries.forward(), step - 1, None))
-                if youngest >= least:
-                    break
-            for _ in range(step):
-                fields = entries.pop(entries.first)
-                assert fields is not None
-                self.nbytes -= cost(fields)
-            removed += step
+            step = min(NODE, len(entries))
+            if len(entries) - step < length or (limit and removed + step > limit):
+                break
+            youngest, _ = next(islice(entries.forward(), step - 1, None))
+            if youngest >= least:
+                break
+            removed += self._shift(step, least)
         return removed
+
+    def _shift(self, count: int, below: int) -> int:
+        """Remove up to `count` of the oldest entries whose ids are below `below`."""
+        removed = self.entries.shift(count, below)
+        sizes = sum(map(len, chain.from_iterable(removed)))
+        self.nbytes -= len(removed) * ENTRY + sizes + sum(map(len, removed)) * ITEM
+        return len(removed)
 
     # -- how far a group is -------------------------------------------------
 

@@ -22,6 +22,8 @@ ids = st.integers(1, 60)
             st.tuples(st.just("pop"), ids),
             st.tuples(st.just("first"), ids),
             st.tuples(st.just("last"), ids),
+            st.tuples(st.just("shift"), st.integers(0, 5)),
+            st.tuples(st.just("below"), ids),
         ),
         max_size=200,
     ),
@@ -36,6 +38,10 @@ def test_a_map_is_in_order_whatever_comes_and_goes(
         if kind == "put":
             held.put(key, step)
             model[key] = step
+        elif kind in ("shift", "below"):
+            count, below = (key, 100) if kind == "shift" else (100, key)
+            gone = [one for one in sorted(model) if one < below][:count]
+            assert held.shift(count, below) == [model.pop(one) for one in gone]
         else:
             if kind != "pop":
                 key = held.first if kind == "first" else held.last
