@@ -410,8 +410,8 @@ class Session(asyncio.Protocol):
             self.out.append(data)
 
     def flush_delivered(self) -> None:
-        """Write what was delivered, unless replies have taken it along."""
-        if self.out:
+        """Write what was delivered, unless replies have taken it along or the client is gone."""
+        if self.out and not self._closing:
             self.flush()
             if self.paused:
                 self.server.check_output(self)
