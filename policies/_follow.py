@@ -35,14 +35,18 @@ class Follower:
         self.touch = _ignore
         panel.watched = True
 
-    def insert(self, node: Node, *, asked: bool) -> None:
-        """A node became resident; `asked` is false for one that is put back."""
+    def place(self, node: Node) -> None:
+        """A node became resident."""
         self._queue.append(node)
         node.where = FOLLOWED
-        if not asked:  # the ghosts do not hear of it, so it may be one that the leader let go
-            record = self._panel.records.get(node.key)
-            if record is not None:
-                self._panel.let_fall(record)
+
+    def put_back(self, node: Node) -> None:
+        """A node is resident again, though nobody asked for it."""
+        self.place(node)
+        # the ghosts do not hear of it, so it may be one that the leader let go
+        record = self._panel.records.get(node.key)
+        if record is not None:
+            self._panel.let_fall(record)
 
     def evict(self) -> Node:
         """Give up a node that the leading ghost cache does not hold. There must be a node."""

@@ -27,12 +27,11 @@ class Mover:
         self._live = policy
         self._retiring: Policy | None = None
         self.touch: Callable[[Node], None] = policy.hit
+        self.place: Callable[[Node], None] = policy.insert
 
-    def insert(self, node: Node, *, asked: bool) -> None:
-        """A node became resident, asked for or put back."""
+    def put_back(self, node: Node) -> None:
+        """A node is resident again, though nobody asked for it."""
         self._live.insert(node)
-        if self._retiring is not None:
-            self._move()
 
     def adopt(self, node: Node, uses: int) -> None:
         """A node comes from elsewhere, where it was used so often."""
@@ -76,11 +75,16 @@ class Mover:
             self._move()
         self._retiring, self._live = self._live, policy
         self.touch = self._touch_either
+        self.place = self._place_and_move
 
     def _holder(self, node: Node) -> Policy:
         if self._retiring is None or node.where >> 4 == self._live.family:
             return self._live
         return self._retiring
+
+    def _place_and_move(self, node: Node) -> None:
+        self._live.insert(node)
+        self._move()
 
     def _touch_either(self, node: Node) -> None:
         self._holder(node).hit(node)
@@ -91,7 +95,7 @@ class Mover:
             released = self._retiring.release()
             if released is None:
                 self._retiring = None
-                self.touch = self._live.hit
+                self.touch, self.place = self._live.hit, self._live.insert
                 return
             self._live.adopt(*released)
 

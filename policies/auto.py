@@ -34,6 +34,7 @@ from antecache.policies.base import Node, Policy
 from antecache.policies.registry import find
 
 CURVE_POLICY = "s3fifo"
+ASLEEP = 0xF  # mask of the keys at whose insertion the capacity is looked at, without ghosts
 CHECK = 64  # insertions between two looks at whether the sample still fits the store
 
 
@@ -106,10 +107,13 @@ class Auto(Policy):
             record = sample.admit(node)
         self.count += 1
         self.total += node.size
-        self._body.insert(node, asked=asked)
-        if record is not None and asked:
-            sample.missed(record, self._capacity)
-            self._judge()
+        if asked:
+            self._body.place(node)
+            if record is not None:
+                sample.missed(record, self._capacity)
+                self._judge()
+        else:
+            self._body.put_back(node)
         self._until_check -= 1
         if self._until_check <= 0:
             self._check_sample()
@@ -177,8 +181,8 @@ class Auto(Policy):
             else:
                 self._resample(mask)
         self._sample.fit_curve(self.count)
-        # without ghost caches every insertion tells of the capacity
-        self._mask = 0 if self._sample.asleep else mask
+        # without ghost caches some insertions tell of the capacity all the same
+        self._mask = ASLEEP if self._sample.asleep else mask
         self._touch = self._body.touch
 
     def _outgrow(self) -> None:
@@ -208,7 +212,7 @@ class Auto(Policy):
         for node in nodes:
             record = self._sample.admit(node)
             if not mask:
-                self._body.insert(node, asked=True)
+                self._body.place(node)
             if record is not None:
                 self._sample.access(record)
         if not former.asleep:
