@@ -188,7 +188,10 @@ def _keys(argv: Argv) -> tuple[Command, list[bytes]]:
         raise ClientError("ERR The command has no key arguments")
     if not row.accepts(len(inner)):
         raise ClientError("ERR Invalid number of arguments specified for command")
-    return row, row.keys(inner)
+    keys = row.keys(inner)
+    if not keys and "no_mandatory_keys" not in row.flags:  # numkeys is none
+        raise ClientError("ERR Invalid arguments specified for command")
+    return row, keys
 
 
 @command("command|help", 2, flags=FLAGS, since="5.0.0", summary="Returns helpful text.")
