@@ -108,6 +108,7 @@ class Tracking:
         self.table = Readers()
         self.prefixes: dict[bytes, Prefix] = {}
         self._absent: list[tuple[int, bytes]] = []  # a heap: until when a key is known absent
+        self._absent_until: dict[bytes, int] = {}  # what of it is the latest
         self._scheduled = False
         store.on_load = self._loaded
 
@@ -141,20 +142,25 @@ class Tracking:
         self.clients -= 1
         if not self.clients:
             self._store.unobserve(self._changed)
-            self.table.clear()
-            self._absent.clear()
+            self._clear()
+
+    def _clear(self) -> None:
+        self.table.clear()
+        self._absent.clear()
+        self._absent_until.clear()
 
     def read(self, client: Client, keys: Iterable[bytes]) -> None:
         """A command of a client that tracks has read these keys."""
         state = client.tracking
         if state is None:
             return
-        self._note_absent(keys)
-        if state.bcast or (state.optin and not state.caching) or (state.optout and state.caching):
+        if (state.optin and not state.caching) or (state.optout and state.caching):
             return
-        for key in keys:
-            self.table.add(key, client.id)
-        self.trim()
+        self._note_absent(keys)
+        if not state.bcast:
+            for key in keys:
+                self.table.add(key, client.id)
+            self.trim()
 
     def trim(self) -> None:
         """Keep the table within its limit; 0 is none."""
@@ -187,14 +193,17 @@ class Tracking:
         if negative:
             for key in keys:
                 until = negative.get(key)
-                if until is not None:
+                if until is not None and self._absent_until.get(key) != until:
+                    self._absent_until[key] = until
                     heapq.heappush(self._absent, (until, key))
 
     def tick(self) -> None:
         """Negative answers whose time has come are no answers any more."""
         now = self._store.now
         while self._absent and self._absent[0][0] <= now:
-            _, key = heapq.heappop(self._absent)
+            until, key = heapq.heappop(self._absent)
+            if self._absent_until.get(key) == until:
+                del self._absent_until[key]
             if self._store.negative.get(key, 0) <= now:
                 self._loaded(0, key)
 
@@ -207,8 +216,7 @@ class Tracking:
         finally:
             if self.clients:
                 self._store.observe(self._changed)
-                self.table.clear()
-                self._absent.clear()
+                self._clear()
                 self._tell([c for c in self._sessions.values() if c.tracking is not None], None)
 
     # -- telling ------------------------------------------------------------

@@ -264,6 +264,8 @@ async def test_the_end_of_a_negative_answer_is_told(serve: Any, connect: Any) ->
         await reader.ask("CLIENT", "TRACKING", "ON", *mode)
         assert await reader.ask("HGET", "user:77", "name") is None
         assert await reader.read() == [b"invalidate", [b"user:77"]]
+        await reader.settle(*[("HGET", "user:77", "name")] * 500)
+        assert len(server.tracking._absent) < 500  # remembered once for each answer, not each read
         reader.close()
 
 
