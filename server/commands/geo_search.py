@@ -58,7 +58,7 @@ class _Search:
         self.located = "member"
         if self.zset is None:
             return
-        found = self.zset.scores.get(member)
+        found = self.zset.score(member)
         if found is None:
             raise ClientError("ERR could not decode requested zset member")
         self.centre = geo.position_of(found)

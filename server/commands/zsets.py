@@ -121,9 +121,14 @@ def zadd(client: ClientView, argv: Argv) -> Any:
     if zset is None:
         zset = SortedSet()
     added, updated = 0, 0
-    before, scores = zset.nbytes, zset.scores
+    before = zset.nbytes
     for new, member in pairs:
-        old = scores.get(member)
+        if flags is NO_FLAGS:
+            done = zset.add(member, new)
+            added += done is True
+            updated += done is False
+            continue
+        old = zset.score(member)
         if old is None:
             if not flags.xx:
                 zset.add(member, new)
@@ -147,7 +152,7 @@ def _increment(
     """ZADD INCR and ZINCRBY: the new score, None where the options forbid it."""
     step, member = pair
     zset = zset_of(entry) or SortedSet()
-    old = zset.scores.get(member)
+    old = zset.score(member)
     if flags.xx if old is None else flags.nx:
         return None
     new = step if old is None else old + step
@@ -230,7 +235,7 @@ def zrem(client: ClientView, argv: Argv) -> int:
 def zscore(client: ClientView, argv: Argv) -> float | None:
     """ZSCORE key member."""
     zset = zset_of(client.db.read(argv[1]))
-    return None if zset is None else zset.scores.get(argv[2])
+    return None if zset is None else zset.score(argv[2])
 
 
 @command(
@@ -246,8 +251,7 @@ def zscore(client: ClientView, argv: Argv) -> float | None:
 def zmscore(client: ClientView, argv: Argv) -> list[float | None]:
     """ZMSCORE key member [member ...]."""
     zset = zset_of(client.db.read(argv[1]))
-    scores = {} if zset is None else zset.scores
-    return [scores.get(member) for member in argv[2:]]
+    return [None if zset is None else zset.score(member) for member in argv[2:]]
 
 
 @command(
@@ -307,7 +311,7 @@ def _rank(client: ClientView, argv: Argv, name: str, *, backwards: bool) -> Any:
         return NULL_ARRAY if with_score else None
     if backwards:
         place = len(zset) - 1 - place
-    return [place, zset.scores[argv[2]]] if with_score else place
+    return [place, zset.score(argv[2])] if with_score else place
 
 
 @command(
@@ -372,15 +376,12 @@ def zscan(client: ClientView, argv: Argv) -> list[Any]:
     if zset is None:  # Redis does not look at the options then
         return [b"0", []]
     options = ScanOptions(argv, 3)
-    if zset.compact:  # returned at once, as a listpack is
-        following, members = 0, [member for _, member in zset]
-    else:
-        following, members = zset.scan(position, options.count)
+    following, members = zset.scan(position, options.count)
     if options.fits is not None:
         members = [member for member in members if options.fits(member)]
-    found = []
+    found, scores = [], zset.scores
     for member in members:
-        value = zset.scores[member]
+        value = scores[member]
         # Scores here are text in either protocol; of a skiplist Redis prints 17 digits.
         found += [member, double(value) if zset.compact else _seventeen(value)]
     return [b"%d" % following, found]

@@ -25,26 +25,29 @@ scores = st.one_of(
 class AsTheModel(RuleBasedStateMachine):
     """Any sequence of changes; places, slices, sizes and scans are those of the model."""
 
-    few = 4  # so that a few members pass the border between the two forms
-
     def __init__(self) -> None:
         super().__init__()
-        self.kept, zset.FEW = zset.FEW, self.few
+        # So low that a few members pass the borders between the forms.
+        self.kept = zset.LISTPACK_ENTRIES, zset.FEW
+        zset.LISTPACK_ENTRIES, zset.FEW = 4, 8
         self.set = SortedSet()
         self.model: dict[bytes, float] = {}
         self.was_large = False
 
     def teardown(self) -> None:
-        zset.FEW = self.kept
+        zset.LISTPACK_ENTRIES, zset.FEW = self.kept
 
     def pairs(self) -> list[tuple[float, bytes]]:
         return sorted((score, member) for member, score in self.model.items())
 
     @rule(member=members, score=scores)
     def add(self, member: bytes, score: float) -> None:
-        assert self.set.add(member, score) == (member not in self.model)
+        old = self.model.get(member)
+        wanted = None if old == score else old is None
+        assert self.set.add(member, score) is wanted
         self.model[member] = score
         self.was_large |= len(member) > zset.LISTPACK_VALUE
+        self.was_large |= len(self.model) > zset.LISTPACK_ENTRIES
 
     @rule(member=members)
     def discard(self, member: bytes) -> None:
@@ -61,6 +64,13 @@ class AsTheModel(RuleBasedStateMachine):
         assert self.set.remove_slice(start, start + size) == gone
         for _, member in gone:
             del self.model[member]
+
+    @rule()
+    def go_on_with_one_made_of_its_scores(self) -> None:
+        self.set = SortedSet(self.model.copy())
+        self.was_large = len(self.model) > zset.LISTPACK_ENTRIES or any(
+            len(member) > zset.LISTPACK_VALUE for member in self.model
+        )
 
     @rule()
     def go_on_with_a_copy(self) -> None:
@@ -84,7 +94,10 @@ class AsTheModel(RuleBasedStateMachine):
         assert self.set.scores == self.model
         for place, (_, member) in enumerate(pairs):
             assert self.set.rank(member) == place
+            assert self.set.at(place) == pairs[place]
+            assert self.set.score(member) == self.model[member]
         assert self.set.rank(b"not a member" * 9) is None
+        assert self.set.score(b"not a member" * 9) is None
         assert self.set.encoding == ("skiplist" if self.was_large else "listpack")
         self.set.check()
 
@@ -104,11 +117,12 @@ TestAsTheModel = AsTheModel.TestCase
 
 
 def test_members_of_one_score_are_found_by_bisection() -> None:
-    held = SortedSet({b"%04d" % n: 1.0 for n in range(3000)})
-    assert held.first_member(lambda member: member >= b"0700") == 700
-    assert held.first_member(lambda member: member > b"0700") == 701
-    assert held.first_member(lambda member: True) == 0
-    assert held.first_member(lambda member: False) == 3000
+    for size in (100, 1000, 3000):
+        held = SortedSet({b"%04d" % n: 1.0 for n in range(size)})
+        assert held.first_member(lambda member: member >= b"0070") == 70
+        assert held.first_member(lambda member: member > b"0070") == 71
+        assert held.first_member(lambda member: True) == 0
+        assert held.first_member(lambda member: False) == size
 
 
 @pytest.mark.parametrize("count", [zset.LISTPACK_ENTRIES, zset.LISTPACK_ENTRIES + 1])
