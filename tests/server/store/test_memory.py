@@ -38,10 +38,10 @@ SCRIPT = textwrap.dedent(
             value = Hash({b"field%d" % f: b"%020d" % (number + f) for f in range(5)})
             for field in list(value):
                 value.expire_at(field, store.now + 600_000 + number)
-        elif kind == "sorted set":
-            value = SortedSet()
-            for n in range(100):
-                value.add(b"member:%010d" % (number * 100 + n), n * 104_729 % 100_003 + 0.5)
+        elif kind.endswith("sorted set"):
+            value, members = SortedSet(), 500 if kind.startswith("large") else 50
+            for n in range(members):
+                value.add(b"member:%010d" % (number * members + n), n * 104_729 % 100_003 + 0.5)
         elif kind == "short list":
             value = [b"%020d" % (number + item) for item in range(5)]
         elif kind == "long list":
@@ -70,7 +70,7 @@ SCRIPT = textwrap.dedent(
 )
 
 KEYS = {
-    **{"sorted set": 4000, "expiring fields": 60_000},
+    **{"small sorted set": 12_000, "large sorted set": 800, "expiring fields": 60_000},
     **{"short stream": 20_000, "long stream": 60},
     **{"short list": 60_000, "long list": 1000, "small set": 60_000, "large set": 1000},
 }
@@ -79,7 +79,8 @@ KEYS = {
 @pytest.mark.parametrize(
     "kind",
     [
-        *("string", "expiring", "hash", "row", "expiring fields", "sorted set"),
+        *("string", "expiring", "hash", "row", "expiring fields"),
+        *("small sorted set", "large sorted set"),
         *("short stream", "long stream"),
         *("short list", "long list", "small set", "large set"),
     ],
