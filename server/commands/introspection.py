@@ -1,7 +1,7 @@
 """COMMAND: the command table, told to clients.
 
 Everything comes from the rows of the table, but for what a command does to its keys
-(`keyaccess.py`).
+(`keyaccess.py`) and where they are when their places vary (`keyspecs.py`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from antecache.server.command import TABLE, Argv, ClientView, Command, command, 
 from antecache.server.encode import Members
 from antecache.server.errors import ClientError, unknown_subcommand
 from antecache.server.glob import matcher
-from antecache.server.keyaccess import flags_of, keys_with_flags
+from antecache.server.keyaccess import keys_with_flags
+from antecache.server.keyspecs import described
 
 FLAGS = "loading stale"
+
 
 @command(
     "command",
@@ -46,24 +48,8 @@ def describe(row: Command) -> list[Any]:
         row.step,
         Members(f"@{category}" for category in row.categories),
         [],
-        _key_specs(row),
+        described(row),
         [describe(sub) for sub in row.subcommands.values()],
-    ]
-
-
-def _key_specs(row: Command) -> list[dict[bytes, Any]]:
-    if not row.first:
-        return []
-    last = row.last - row.first if row.last >= 0 else row.last
-    return [
-        {
-            b"flags": Members(flags_of(row)[0]),
-            b"begin_search": {b"type": b"index", b"spec": {b"index": row.first}},
-            b"find_keys": {
-                b"type": b"range",
-                b"spec": {b"lastkey": last, b"keystep": row.step, b"limit": 0},
-            },
-        }
     ]
 
 

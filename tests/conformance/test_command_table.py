@@ -37,9 +37,32 @@ def flattened(answer: list[Any]) -> Iterator[dict[str, Any]]:
         "arity": answer[1],
         "flags": set(answer[2]) - NOT_OURS,
         "keys": tuple(answer[3:6]),
+        "specs": [plain(spec) for spec in answer[8]],
     }
     for sub in answer[9]:
         yield from flattened(sub)
+
+
+def plain(spec: Any) -> Any:
+    """A key specification as a dictionary, without Redis's notes on it."""
+    if not isinstance(spec, list) or not spec or len(spec) % 2 or not isinstance(spec[0], bytes):
+        return spec
+    pairs = dict(zip(spec[::2], spec[1::2], strict=True))
+    pairs.pop(b"notes", None)
+    return {name: plain(value) for name, value in pairs.items()}
+
+
+def test_key_specifications_are_those_of_redis(both: Any, theirs: dict[str, Any]) -> None:
+    ours = both[2].ours.ask("COMMAND", "INFO")
+    different, known = [], 0
+    for row in (row for answer in ours for row in flattened(answer)):
+        wanted = theirs.get(row["name"])
+        if wanted is not None and wanted["specs"]:
+            known += 1
+            if row["specs"] != wanted["specs"]:
+                different.append(f"{row['name']}: {row['specs']}, in Redis {wanted['specs']}")
+    assert known > 150
+    assert not different, "\n".join(different)
 
 
 def test_the_table_says_what_redis_says(theirs: dict[str, dict[str, Any]]) -> None:
