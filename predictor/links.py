@@ -40,6 +40,8 @@ _LONGEST_VALUE: Final = 64
 #: confirmations before a learned link names candidates, and its least confidence
 _LEAST_HITS, _LEAST_CONFIDENCE = 3, 0.1
 _HALVE_AT: Final = 128
+#: keys that a link has named in vain until its field is watched less
+_TRIED: Final = 48
 #: what a foreign key starts from: this many keys named, this share of them asked for
 _SEED_TRIALS, _SEED_SHARE = 8.0, 0.5
 _LINK_BYTES, _VALUE_BYTES = 450, 260
@@ -111,6 +113,14 @@ class Links:
     def all(self) -> list[Link]:
         """Every link, foreign keys and learned ones."""
         return [link for held in self._links.values() for link in held]
+
+    def promising(self, source: str) -> frozenset[str]:
+        """The fields of a source that name keys, or whose links are still on trial."""
+        return frozenset(
+            field
+            for (own, field), held in self._links.items()
+            if own == source and any(link.usable or link.trials < _TRIED for link in held)
+        )
 
     # ------------------------------------------------------------------ naming keys
 

@@ -27,11 +27,15 @@ _DEEPEST: Final = 3
 _decode = msgspec.json.Decoder().decode
 
 
-def fields_of(value: Any) -> Iterator[tuple[str, bytes]]:
-    """Name and text of each field that may be part of a key, in order; a name may repeat."""
+def fields_of(value: Any, only: frozenset[str] | None = None) -> Iterator[tuple[str, bytes]]:
+    """Name and text of each field that may be part of a key, in order; a name may repeat.
+
+    With `only`, a row's other columns are passed over, which is quicker.
+    """
     if isinstance(value, Row):
         for name, held in zip(value.columns[:_MOST_NAMES], value.values, strict=False):
-            yield from _walk(name, held, 0)
+            if only is None or name in only:
+                yield from _walk(name, held, 0)
     elif isinstance(value, dict):
         for number, (field, held) in enumerate(value.items()):
             if number == _MOST_NAMES:

@@ -1,7 +1,8 @@
 """What else makes a key likely: the operator's rules, links in values, and hits.
 
 The predictor's evidence is about misses. This file brings the rest to the same
-prefetcher, and so under the same budgets, gate and precision floor:
+prefetcher, and so under the same budgets and precision floor; links, which are
+learned, under the same gate too:
 
 - on a miss, and on the first use of a prefetched key, what the `[[rule]]`s say;
 - on a hit, what rules with `on = "hit"` say, and, with `links = "read"`, what the
@@ -39,6 +40,9 @@ from antecache.server.store import Entry, Evidence, Store
 #: steps that a chain of links and rules is followed, and hits looked at in one round of the loop
 DEEPEST: Final = 4
 _MOST_HITS: Final = 64
+#: values of a source that are looked into whole, and of which share after that
+_LOOKED_INTO: Final = 200
+_PROBE: Final = 20
 #: events that are remembered, for EXPLAIN and FORECAST
 _EVENTS: Final = 32
 #: scores that no weight of a group lifts above the lowest threshold are left alone
@@ -53,6 +57,16 @@ class Event(NamedTuple):
     key: bytes
     kind: str
     at: int
+
+
+class _Watch:
+    """How many values of a source came, and which fields of them to look at."""
+
+    __slots__ = ("count", "fields")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.fields: frozenset[str] = frozenset()
 
 
 class Followups:
@@ -77,6 +91,7 @@ class Followups:
         self.links_on = links_on
         self._never = [matcher(pattern.encode()) for pattern in never_predict]
         self._pending: list[tuple[bytes, bool]] = []
+        self._watches: dict[str, _Watch] = {}
         self._groups: dict[str, float] = {}  # what a model adds to the log-odds
         self.events: deque[Event] = deque(maxlen=_EVENTS)
         if rules or self._never:
@@ -148,10 +163,10 @@ class Followups:
         if self.links_on == "off":
             fields: list[tuple[str, bytes]] = []
         else:
-            fields = list(fields_of(value))
+            fields = self._fields(source, value)
             if evidence is None:
                 self._read(key, source, fields)
-        found = self.named(key, source, fields)
+        found = self.named(key, source, fields) if fields else []
         if evidence is not None:
             depth = 1 + next((int(size) for name, size in evidence.why if name == "depth"), 0)
             if depth > DEEPEST:
@@ -170,18 +185,35 @@ class Followups:
         key, found = entry.key, []
         self.events.append(Event(key, "first use", self._store.now))
         if self.links_on != "off":
-            fields = list(fields_of(entry.value))
+            fields = self._fields(evidence.source, entry.value)
             self._read(key, evidence.source, fields)
-            found = self.named(key, evidence.source, fields)
+            found = self.named(key, evidence.source, fields) if fields else []
         if self.rules:
             found = _merged(found, self._allowed(self.rules.candidates(key, hit=False)))
         if found:
             self._prefetcher.pursue(key, found)
 
+    def _fields(self, source: Source, value: Any) -> list[tuple[str, bytes]]:
+        """The fields to look at: all of the first values of a source, and of some later ones.
+
+        Otherwise those that are known to name keys: most values name none, and looking into one
+        takes some 20 µs.
+        """
+        watch = self._watches.get(source.name)
+        if watch is None:
+            watch = self._watches[source.name] = _Watch()
+        watch.count += 1
+        if watch.count <= _LOOKED_INTO or watch.count % _PROBE == 0:
+            if watch.count % _PROBE == 0:
+                watch.fields = self.links.promising(source.name)
+            return list(fields_of(value))
+        return list(fields_of(value, watch.fields)) if watch.fields else []
+
     def _read(self, key: bytes, source: Source, fields: list[tuple[str, bytes]]) -> None:
         """A client gets this value, which it would have waited for: learn from it."""
         self.links.asked(key)
-        self.links.arrived(source.name, key, fields, self._is_absent)
+        if fields:
+            self.links.arrived(source.name, key, fields, self._is_absent)
 
     def named(
         self,
@@ -190,7 +222,12 @@ class Followups:
         fields: Iterable[tuple[str, bytes]],
         wanted: Callable[[bytes], bool] | None = None,
     ) -> list[Candidate]:
-        """The keys that a value of `key` names, of those that are `wanted`: the absent ones."""
+        """The keys that a value of `key` names, of those that are `wanted`: the absent ones.
+
+        None while the gate is closed because prediction does harm.
+        """
+        if self._prefetcher.worth.closed:
+            return []
         wanted = wanted or self._is_absent
         return self._allowed(self.links.candidates(source.name, key, fields, wanted))
 

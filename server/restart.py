@@ -221,7 +221,7 @@ class Restart:
             left = int(1000 * ttl * self._random.uniform(0.2, 1.0))
             expire_at = store.now + left if ttl else 0
             entry = store.databases[0].put(key, value, expire_at, origin=origin, quiet=True)
-            if isinstance(entry, Entry) and entry.where > 0:
+            if entry.where > 0:
                 store.touch(entry)  # it was in use: a first miss must not push it out
             count += 1
         return count
