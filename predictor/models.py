@@ -26,7 +26,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from antecache.predictor.features import NAMES, Columns, lifts, logit, matrix
+from antecache.predictor.features import Columns, lifts, logit, matrix
+from antecache.predictor.judging import gain, importances, judge
 
 _Floats = NDArray[np.float64]
 _Ints = NDArray[np.int64]
@@ -42,21 +43,6 @@ _BLOCKS: Final = 20
 MOST_WEIGHT: Final = 3.0
 #: trials of a bucket or group for it to get a weight
 _LEAST: Final = 20
-#: rows of the judged part that importances are measured on, and how often each is shuffled
-_SAMPLE, _REPEATS = 3000, 3
-
-
-class Figures(NamedTuple):
-    """How good scores were on the newest trials. Lower is better but for `saved`.
-
-    saved              trials that were asked for, among those that would have been fetched
-    calibration_error  mean distance of score and frequency over ten bins, by trials
-    """
-
-    saved: float
-    log_loss: float
-    brier: float
-    calibration_error: float
 
 
 class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -219,21 +205,21 @@ def try_model(
     blocks = np.array_split(judged.estimates >= _THETA, _BLOCKS)
     rows = np.array([max(len(b) // 20, min(len(b) // 2, int(b.sum())), 1) for b in blocks])
     champion, ours = judge(judged.estimates, judged.hits, rows), judge(scores, judged.hits, rows)
-    gain, noise = _gain(judged.estimates, scores, judged.hits, rows)
+    more, noise = gain(judged.estimates, scores, judged.hits, rows)
     report = Report(
         model=name,
         trials=len(judged),
         rows=int(rows.sum()),
         saved=ours.saved,
         champion_saved=champion.saved,
-        gain=gain,
+        gain=more,
         noise=noise,
         log_loss=ours.log_loss,
         champion_log_loss=champion.log_loss,
         calibration_error=ours.calibration_error,
         champion_calibration_error=champion.calibration_error,
         compile_loss=ours.log_loss - judge(whole, judged.hits, rows).log_loss,
-        importances=_importances(predict, inputs, judged.hits),
+        importances=importances(predict, inputs, judged.hits),
         seconds=time.perf_counter() - started,
     )
     # what is adopted knows the newest trials too
@@ -261,63 +247,3 @@ def _means(places: _Ints, values: _Floats, size: int) -> _Floats:
     sums = np.bincount(places, weights=values, minlength=size)
     made = np.divide(sums, counts, out=np.zeros(size), where=counts >= _LEAST)
     return np.clip(made, -MOST_WEIGHT, MOST_WEIGHT)
-
-
-def judge(scores: _Floats, hits: _Floats, rows: _Ints) -> Figures:
-    """Figures of these scores when of each block the best are fetched, as many as `rows` says."""
-    bounded = np.clip(scores, 1e-3, 1 - 1e-3)
-    losses = -np.log(np.where(hits > 0, bounded, 1 - bounded))
-    bins = np.minimum((scores * 10).astype(np.int64), 9)
-    gaps = np.abs(np.bincount(bins, weights=scores - hits, minlength=10))
-    return Figures(
-        saved=float(hits[_chosen(scores, rows)].sum()),
-        log_loss=float(losses.mean()),
-        brier=float(((scores - hits) ** 2).mean()),
-        calibration_error=float(gaps.sum() / max(len(hits), 1)),
-    )
-
-
-def _chosen(scores: _Floats, rows: _Ints) -> _Ints:
-    """The trials that are fetched: the highest scores of each block; ties in time order."""
-    made = []
-    start = 0
-    for block, amount in zip(np.array_split(scores, len(rows)), rows, strict=True):
-        made.append(start + np.argsort(-block, kind="stable")[:amount])
-        start += len(block)
-    return np.concatenate(made)
-
-
-def _gain(theirs: _Floats, ours: _Floats, hits: _Floats, rows: _Ints) -> tuple[float, float]:
-    """Waits saved beyond theirs as a share of theirs, and its standard error over the blocks."""
-    chosen = np.zeros(len(hits))
-    chosen[_chosen(ours, rows)] += 1
-    chosen[_chosen(theirs, rows)] -= 1
-    difference = chosen * hits
-    saved = max(float(hits[_chosen(theirs, rows)].sum()), 1.0)
-    blocks = np.array([block.sum() for block in np.array_split(difference, len(rows))])
-    return float(difference.sum()) / saved, float(blocks.std() * np.sqrt(len(rows))) / saved
-
-
-def _importances(predict: Predict, x: _Floats, hits: _Floats) -> dict[str, float]:
-    """Permutation importances on a sample: log loss added when a column is shuffled."""
-    rng = np.random.default_rng(0)
-    if len(x) > _SAMPLE:
-        chosen = rng.choice(len(x), _SAMPLE, replace=False)
-        x, hits = x[chosen], hits[chosen]
-
-    def loss(rows: _Floats) -> float:
-        scores = np.clip(predict(rows), 1e-3, 1 - 1e-3)
-        return float(-np.log(np.where(hits > 0, scores, 1 - scores)).mean())
-
-    plain = loss(x)
-    found = {}
-    for place, name in enumerate(NAMES):
-        if (x[:, place] == x[0, place]).all():
-            continue
-        total = 0.0
-        for _ in range(_REPEATS):
-            shuffled = x.copy()
-            shuffled[:, place] = rng.permutation(shuffled[:, place])
-            total += loss(shuffled) - plain
-        found[name] = round(total / _REPEATS, 5)
-    return dict(sorted(found.items(), key=lambda item: -item[1]))

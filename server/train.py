@@ -38,6 +38,7 @@ class Order:
     keys    that the cache holds; 0 is a tenth of the different ones
     memory  bytes that the predictor may occupy
     models  as the setting
+    limit   accesses of each file that are read, 0 for all
     never   whether a key must never be predicted
     """
 
@@ -47,6 +48,7 @@ class Order:
     memory: int = 32 << 20
     row_budget: float = 0.25
     models: str = "auto"
+    limit: int = 0
     never: Callable[[bytes], bool] = lambda _: False
 
 
@@ -81,7 +83,7 @@ def train(
     found: list[tuple[Trace, Cleaned]] = []
     for path in order.paths:
         tick(f"reading {path}")
-        trace = read_trace(path)
+        trace = read_trace(path, limit=order.limit)
         names = trace.client_names
         cleaned = clean(trace.keys, trace.ids, trace.times, trace.clients, names, never=order.never)
         found.append((trace, cleaned))

@@ -46,6 +46,9 @@ def train(
     models: Annotated[
         str, typer.Option(help="Which models may take over from counting: auto, off or one name.")
     ] = "auto",
+    requests: Annotated[
+        int, typer.Option(min=0, help="Read only the first so many accesses of each file.")
+    ] = 0,
     never_predict: Annotated[
         str, typer.Option(help="Patterns of keys to leave out, separated by spaces.")
     ] = "",
@@ -76,6 +79,7 @@ def train(
         keys=keys,
         memory=max(budget, 1),
         models=models,
+        limit=requests,
         never=lambda key: any(fit(key) for fit in fits),
     )
     try:
