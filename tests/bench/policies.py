@@ -190,6 +190,8 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
     console = Console()
+    if not console.is_terminal:
+        console.width = 120  # a file has room for the names
     if not (TRACES / "baselines.csv").exists():
         console.print("no traces: ../shared/traces beside the repository is not there")
         return 2
