@@ -89,6 +89,18 @@ async def test_dashboards_ask_for_what_there_is(serve: Any, connect: Any) -> Non
     assert wanted <= {name for name, _ in await samples(server)}
 
 
+async def test_clients_that_wait_are_counted(serve: Any, connect: Any) -> None:
+    server = await serve(metrics_port=free_port())
+    one, two = await connect(server), await connect(server)
+    one.send("BLPOP", "q", 0)
+    while not server.dispatch.blocked:
+        await two.ask("PING")
+    assert (await samples(server))[key("redis_blocked_clients")] == 1
+    await two.ask("RPUSH", "q", "a")
+    assert await one.read() == [b"q", b"a"]
+    assert (await samples(server))[key("redis_blocked_clients")] == 0
+
+
 async def test_counters_count_what_clients_did(serve: Any, connect: Any) -> None:
     server = await serve(metrics_port=free_port(), backing="memory://?prefix=user&rows=10")
     client = await connect(server)
