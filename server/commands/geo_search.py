@@ -1,4 +1,4 @@
-"""Places inside an area: GEOSEARCH, GEOSEARCHSTORE, GEORADIUS, GEORADIUSBYMEMBER.
+"""Places inside an area: GEOSEARCH, GEOSEARCHSTORE, and what `geo_radius.py` shares with them.
 
 The key is looked at before the options are read, as in Redis, so that a key of
 another type is refused first; a missing one is found empty only after all options
@@ -20,23 +20,18 @@ from antecache.server.errors import SYNTAX, ClientError
 from antecache.server.geo import Area, Found, Position
 from antecache.server.zset import SortedSet
 
-RADIUS = (
-    "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area "
-    "delimited by center and radius and M is the number of items inside the index."
-)
 SEARCH = (
     "O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around "
     "the shape provided as the filter and M is the number of items inside the shape"
 )
-
 
 STORES = (b"STORE", b"STOREDIST")
 AT_ONCE = 4096  # places looked at together
 FIRST_LOOK = 64  # of those that ANY looks at, in the hope that they are enough
 
 
-class _Search:
-    """What one command asks for; `arguments` are read by the `_read` methods in turn."""
+class Search:
+    """What one command asks for: the centre and the shape, each given once, and options."""
 
     def __init__(self, zset: SortedSet | None, name: str) -> None:
         self.zset = zset
@@ -185,7 +180,8 @@ class _Search:
         return found
 
 
-def _answer(client: ClientView, search: _Search, event: str) -> Any:
+def answer(client: ClientView, search: Search, event: str) -> Any:
+    """Run a search and reply, or store what it found and tell `event`."""
     found = search.run()
     if search.store is not None:
         result = SortedSet(
@@ -211,27 +207,6 @@ def _answer(client: ClientView, search: _Search, event: str) -> Any:
     return reply
 
 
-def _radius(client: ClientView, argv: Argv, *, member: bool, storing: bool) -> Any:
-    search = _Search(zset_of(client.db.read(argv[1])), argv[0].decode("utf-8", "replace"))
-    if member:
-        search.member(argv[2])
-        if search.zset is None:
-            search.shape = "circle"  # Redis does not look at the radius then
-        else:
-            search.circle(argv[3], argv[4])
-    else:
-        search.coordinates(argv[2], argv[3])
-        search.circle(argv[4], argv[5])
-    search.options(argv[5 if member else 6 :], search=False, storing=storing)
-    return _answer(client, search, "georadiusstore")
-
-
-def _radius_keys(argv: Argv) -> list[bytes]:
-    """The index, and every key that a STORE names, though only the last one counts."""
-    places = range(5, len(argv) - 1)
-    return [argv[1], *(argv[at + 1] for at in places if argv[at].upper() in STORES)]
-
-
 @command(
     "geosearch",
     -7,
@@ -248,9 +223,9 @@ def geosearch(client: ClientView, argv: Argv) -> Any:
     The area is BYRADIUS radius unit | BYBOX width height unit; options are [ASC | DESC]
     [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH].
     """
-    search = _Search(zset_of(client.db.read(argv[1])), argv[0].decode("utf-8", "replace"))
+    search = Search(zset_of(client.db.read(argv[1])), argv[0].decode("utf-8", "replace"))
     search.options(argv[2:], search=True, storing=False)
-    return _answer(client, search, "")
+    return answer(client, search, "")
 
 
 @command(
@@ -266,71 +241,7 @@ def geosearch(client: ClientView, argv: Argv) -> Any:
 )
 def geosearchstore(client: ClientView, argv: Argv) -> Any:
     """GEOSEARCHSTORE destination source, as GEOSEARCH, and [STOREDIST]."""
-    search = _Search(zset_of(client.db.read(argv[2])), argv[0].decode("utf-8", "replace"))
+    search = Search(zset_of(client.db.read(argv[2])), argv[0].decode("utf-8", "replace"))
     search.store = argv[1]
     search.options(argv[3:], search=True, storing=True)
-    return _answer(client, search, "geosearchstore")
-
-
-@command(
-    "georadius",
-    -6,
-    flags="write denyoom movablekeys",
-    keys=ONE_KEY,
-    keys_of=_radius_keys,
-    group="geo",
-    since="3.2.0",
-    complexity=RADIUS,
-    summary="Queries a geospatial index for members within a distance from a coordinate, "
-    "optionally stores the result.",
-)
-def georadius(client: ClientView, argv: Argv) -> Any:
-    """GEORADIUS key longitude latitude radius unit, options, [STORE | STOREDIST key]."""
-    return _radius(client, argv, member=False, storing=True)
-
-
-@command(
-    "georadius_ro",
-    -6,
-    flags="readonly",
-    keys=ONE_KEY,
-    group="geo",
-    since="3.2.10",
-    complexity=RADIUS,
-    summary="Returns members from a geospatial index that are within a distance from a coordinate.",
-)
-def georadius_ro(client: ClientView, argv: Argv) -> Any:
-    """GEORADIUS_RO key longitude latitude radius unit, options."""
-    return _radius(client, argv, member=False, storing=False)
-
-
-@command(
-    "georadiusbymember",
-    -5,
-    flags="write denyoom movablekeys",
-    keys=ONE_KEY,
-    keys_of=_radius_keys,
-    group="geo",
-    since="3.2.0",
-    complexity=RADIUS,
-    summary="Queries a geospatial index for members within a distance from a member, optionally "
-    "stores the result.",
-)
-def georadiusbymember(client: ClientView, argv: Argv) -> Any:
-    """GEORADIUSBYMEMBER key member radius unit, options, [STORE | STOREDIST key]."""
-    return _radius(client, argv, member=True, storing=True)
-
-
-@command(
-    "georadiusbymember_ro",
-    -5,
-    flags="readonly",
-    keys=ONE_KEY,
-    group="geo",
-    since="3.2.10",
-    complexity=RADIUS,
-    summary="Returns members from a geospatial index that are within a distance from a member.",
-)
-def georadiusbymember_ro(client: ClientView, argv: Argv) -> Any:
-    """GEORADIUSBYMEMBER_RO key member radius unit, options."""
-    return _radius(client, argv, member=True, storing=False)
+    return answer(client, search, "geosearchstore")

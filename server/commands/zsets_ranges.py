@@ -1,4 +1,4 @@
-"""Ranges of sorted sets: by rank, by score and by member, read, counted, stored and removed.
+"""Ranges of sorted sets: by rank, by score and by member, read, counted and stored.
 
 All of ZRANGE's older relatives are ZRANGE with some options given; one function
 (`_wanted`) reads the options and one (`_pairs`) finds the pairs. A range is two
@@ -19,10 +19,9 @@ from antecache.server.commands.ranges import (
     places,
     score_range,
 )
-from antecache.server.commands.zsets import ONE_KEY, emptied, keep, zset_of
+from antecache.server.commands.zsets import ONE_KEY, keep, zset_of
 from antecache.server.encode import Tuples
 from antecache.server.errors import SYNTAX, ClientError
-from antecache.server.store import events
 from antecache.server.zset import Pair, SortedSet, of_pairs
 
 RANGE = "O(log(N)+M) with N being the number of elements in the sorted set and M the number of "
@@ -85,7 +84,7 @@ class _Wanted:
             self.range = (score_range if by == "score" else lex_range)(low, high)
 
 
-def _ranks(size: int, first: int, last: int) -> tuple[int, int]:
+def ranks(size: int, first: int, last: int) -> tuple[int, int]:
     """Places for two ranks, the last included; negative ones count from the end."""
     start = max(first + size if first < 0 else first, 0)
     stop = min(last + size if last < 0 else last, size - 1) + 1
@@ -101,7 +100,7 @@ def _pairs(zset: SortedSet, wanted: _Wanted) -> list[Pair]:
     elif isinstance(found, LexRange):
         start, stop = lex_places(zset, found, backwards=wanted.backwards)
     else:
-        start, stop = _ranks(size, *found)
+        start, stop = ranks(size, *found)
         if wanted.backwards:
             start, stop = size - stop, size - start
     offset, count = wanted.offset, wanted.count
@@ -277,74 +276,3 @@ def zlexcount(client: ClientView, argv: Argv) -> int:
         return 0
     start, stop = lex_places(zset, wanted)
     return stop - start
-
-
-def _remove(client: ClientView, argv: Argv, wanted: Any, event: str) -> int:
-    entry = client.db.modify(argv[1])
-    zset = zset_of(entry)
-    if entry is None or zset is None:
-        return 0
-    if isinstance(wanted, ScoreRange):
-        start, stop = places(zset, wanted)
-    elif isinstance(wanted, LexRange):
-        start, stop = lex_places(zset, wanted)
-    else:
-        start, stop = _ranks(len(zset), *wanted)
-    if start == stop:
-        return 0
-    before = zset.nbytes
-    zset.remove_slice(start, stop)
-    client.db.grew(entry, zset.nbytes - before)
-    client.db.event(events.ZSET, event, argv[1])
-    if not len(zset):
-        emptied(client, argv[1])
-    return stop - start
-
-
-REMOVED = "elements removed by the operation."
-GONE = " Deletes the sorted set if all members were removed."
-
-
-@command(
-    "zremrangebyrank",
-    4,
-    flags="write",
-    keys=ONE_KEY,
-    group="sorted_set",
-    since="2.0.0",
-    complexity=RANGE + REMOVED,
-    summary="Removes members in a sorted set within a range of indexes." + GONE,
-)
-def zremrangebyrank(client: ClientView, argv: Argv) -> int:
-    """ZREMRANGEBYRANK key start stop."""
-    return _remove(client, argv, (integer(argv[2]), integer(argv[3])), "zremrangebyrank")
-
-
-@command(
-    "zremrangebyscore",
-    4,
-    flags="write",
-    keys=ONE_KEY,
-    group="sorted_set",
-    since="1.2.0",
-    complexity=RANGE + REMOVED,
-    summary="Removes members in a sorted set within a range of scores." + GONE,
-)
-def zremrangebyscore(client: ClientView, argv: Argv) -> int:
-    """ZREMRANGEBYSCORE key min max."""
-    return _remove(client, argv, score_range(argv[2], argv[3]), "zremrangebyscore")
-
-
-@command(
-    "zremrangebylex",
-    4,
-    flags="write",
-    keys=ONE_KEY,
-    group="sorted_set",
-    since="2.8.9",
-    complexity=RANGE + REMOVED,
-    summary="Removes members in a sorted set within a lexicographical range." + GONE,
-)
-def zremrangebylex(client: ClientView, argv: Argv) -> int:
-    """ZREMRANGEBYLEX key min max."""
-    return _remove(client, argv, lex_range(argv[2], argv[3]), "zremrangebylex")
