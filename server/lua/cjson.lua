@@ -2,7 +2,8 @@
 --
 -- Loaded by sandbox.lua, with the native functions and its way to fail.
 
-local native, fail = ...
+local native, fail_at_script = ...
+local error, pcall = error, pcall
 local byte, char, find, format, gsub, match, sub =
   string.byte, string.char, string.find, string.format, string.gsub, string.match, string.sub
 local concat, floor, huge = table.concat, math.floor, math.huge
@@ -21,6 +22,12 @@ for code = 0, 31 do
   ESCAPES[char(code)] = ESCAPES[char(code)] or format("\\u%04x", code)
 end
 local UNESCAPES = { ['"'] = '"', ["\\"] = "\\", ["/"] = "/", b = "\b", f = "\f", n = "\n", r = "\r", t = "\t" }
+
+-- Inside, an error is its text alone: it is told where the script called, once what is held of its
+-- values is let go of.
+local function fail(text)
+  error(text, 0)
+end
 
 local function new()
   local precision, encode_depth, decode_depth = "%.14g", 1000, 1000
@@ -129,13 +136,16 @@ local function new()
 
   local function encode(...)
     if select("#", ...) ~= 1 then
-      fail("bad argument #1 to 'encode' (expected 1 argument)")
+      fail_at_script("bad argument #1 to 'encode' (expected 1 argument)")
     end
     out, size = {}, 0
-    put_value((...), 0)
-    local text = concat(out)
+    local ok, failure = pcall(put_value, (...), 0)
+    local pieces = out
     out = nil
-    return text
+    if not ok then
+      fail_at_script(failure)
+    end
+    return concat(pieces)
   end
 
   -- Decoding --------------------------------------------------------------
@@ -236,7 +246,7 @@ local function new()
       return "T_NUMBER", tonumber(digits), start, start + #digits
     end
     local odd = hex or match(text, "^[+-]?%a+", start) or digits
-      or match(text, "^%+%d+%.?%d*[eE]?[+-]?%d*", start)
+      or match(text, "^[+-]%d*%.?%d+[eE][+-]?%d+", start) or match(text, "^[+-]%d*%.?%d*", start)
     if odd then
       if not decode_invalid then
         if digits or hex or INVALID[gsub(odd:lower(), "^[+-]", "")] then
@@ -333,25 +343,33 @@ local function new()
     expected("value", kind, value, start)
   end
 
-  local function decode(...)
-    local given = ...
-    if select("#", ...) ~= 1 then
-      fail("bad argument #1 to 'decode' (expected 1 argument)")
-    elseif type(given) == "number" then
-      given = tostring(given)
-    elseif type(given) ~= "string" then
-      fail("bad argument #1 to 'decode' (string expected, got " .. type(given) .. ")")
-    end
-    if #given >= 2 and (byte(given, 1) == 0 or byte(given, 2) == 0) then
-      fail("JSON parser does not support UTF-16 or UTF-32")
-    end
-    text, at = given, 1
+  local function read_all()
     local value = read(0)
     local kind, found, start = token()
     if kind ~= "T_END" then
       expected("the end", kind, found, start)
     end
+    return value
+  end
+
+  local function decode(...)
+    local given = ...
+    if select("#", ...) ~= 1 then
+      fail_at_script("bad argument #1 to 'decode' (expected 1 argument)")
+    elseif type(given) == "number" then
+      given = tostring(given)
+    elseif type(given) ~= "string" then
+      fail_at_script("bad argument #1 to 'decode' (string expected, got " .. type(given) .. ")")
+    end
+    if #given >= 2 and (byte(given, 1) == 0 or byte(given, 2) == 0) then
+      fail_at_script("JSON parser does not support UTF-16 or UTF-32")
+    end
+    text, at = given, 1
+    local ok, value = pcall(read_all)
     text = nil
+    if not ok then
+      fail_at_script(value)
+    end
     return value
   end
 
@@ -359,7 +377,7 @@ local function new()
 
   local function integer(value, least, most, name)
     if type(value) ~= "number" or value < least or value > most then
-      fail("bad argument #1 to '" .. name .. "' (expected integer between " .. least .. " and " .. most .. ")")
+      fail_at_script("bad argument #1 to '" .. name .. "' (expected integer between " .. least .. " and " .. most .. ")")
     end
     return floor(value)
   end

@@ -3,11 +3,18 @@
 -- Numbers that are integers are packed as the shortest integer, others as a float where that loses
 -- nothing. Tables nested deeper than 16 are packed as nil. Loaded by sandbox.lua.
 
-local native, fail = ...
+local native, fail_at_script = ...
 local byte, char, concat, floor, sub = string.byte, string.char, table.concat, math.floor, string.sub
 local next, rawget, select, type, unpack = next, rawget, select, type, unpack
 
+local error, pcall, tostring = error, pcall, tostring
+
 local MAX_NESTING = 16
+
+-- Inside, an error is its text alone: it is told where the script called.
+local function fail(text)
+  error(text, 0)
+end
 
 local function big_endian(number, bytes)
   local digits = {}
@@ -119,7 +126,7 @@ end
 local function pack(...)
   local count = select("#", ...)
   if count == 0 then
-    fail("bad argument #0 to 'pack' (MessagePack pack needs input.)")
+    fail_at_script("bad argument #0 to 'pack' (MessagePack pack needs input.)")
   end
   local out, given = {}, { ... }
   for at = 1, count do
@@ -170,7 +177,7 @@ local function read_map(size)
     local key = read()
     local value = read()
     if key == nil or key ~= key then
-      fail("Bad data format in input.")
+      error("table index is " .. (key == nil and "nil" or "NaN"), 0)
     end
     map[key] = value
   end
@@ -181,15 +188,12 @@ local READERS = {
   [0xc0] = function() return nil end,
   [0xc2] = function() return false end,
   [0xc3] = function() return true end,
-  [0xc4] = function() return take(number(1)) end,
-  [0xc5] = function() return take(number(2)) end,
-  [0xc6] = function() return take(number(4)) end,
   [0xca] = function() return (native.struct_unpack(">f", take(4))) end,
   [0xcb] = function() return (native.struct_unpack(">d", take(8))) end,
   [0xcc] = function() return number(1) end,
   [0xcd] = function() return number(2) end,
   [0xce] = function() return number(4) end,
-  [0xcf] = function() return (native.struct_unpack(">I8", take(8))) end,
+  [0xcf] = function() return (native.struct_unpack(">i8", take(8))) end,
   [0xd0] = function() return signed(1) end,
   [0xd1] = function() return signed(2) end,
   [0xd2] = function() return signed(4) end,
@@ -223,30 +227,34 @@ function read()
   return reader()
 end
 
--- Up to `limit` values (0: all) from `offset` on; with a limit, where the rest begins comes first.
-local function unpack_from(given, limit, offset)
-  if type(given) == "number" then
-    given = tostring(given)
-  elseif type(given) ~= "string" then
-    fail("bad argument #1 to 'unpack' (string expected, got " .. type(given) .. ")")
-  end
-  if offset < 0 or limit < 0 then
-    fail("Invalid request to unpack with offset of " .. offset .. " and limit of " .. #given .. ".")
-  elseif offset > #given then
-    fail("Start offset " .. offset .. " greater than input length " .. #given .. ".")
-  end
-  text, at = given, offset + 1
+local function read_values(limit)
   local values, count = {}, 0
   while at <= #text and (limit == 0 or count < limit) do
     count = count + 1
     values[count] = read()
   end
-  local rest = at <= #text and at - 1 or -1
-  text = nil
-  if limit == 0 then
-    return unpack(values, 1, count)
+  return values, count
+end
+
+-- Up to `limit` values (0: all) from `offset` on, how many there are, and where the rest begins.
+local function unpack_from(given, limit, offset)
+  if type(given) == "number" then
+    given = tostring(given)
+  elseif type(given) ~= "string" then
+    fail_at_script("bad argument #1 to 'unpack' (string expected, got " .. type(given) .. ")")
   end
-  return rest, unpack(values, 1, count)
+  if offset < 0 or limit < 0 then
+    fail_at_script("Invalid request to unpack with offset of " .. offset .. " and limit of " .. #given .. ".")
+  elseif offset > #given then
+    fail_at_script("Start offset " .. offset .. " greater than input length " .. #given .. ".")
+  end
+  text, at = given, offset + 1
+  local ok, values, count = pcall(read_values, limit)
+  text = nil
+  if not ok then
+    fail_at_script(values)
+  end
+  return values, count, at <= #given and at - 1 or -1
 end
 
 return {
@@ -255,7 +263,16 @@ return {
   _COPYRIGHT = "MessagePack for Lua scripts",
   _DESCRIPTION = "MessagePack C implementation for Lua",
   pack = pack,
-  unpack = function(given) return unpack_from(given, 0, 0) end,
-  unpack_one = function(given, offset) return unpack_from(given, 1, offset or 0) end,
-  unpack_limit = function(given, limit, offset) return unpack_from(given, limit, offset or 0) end,
+  unpack = function(given)
+    local values, count = unpack_from(given, 0, 0)
+    return unpack(values, 1, count)
+  end,
+  unpack_one = function(given, offset)
+    local values, count, rest = unpack_from(given, 1, offset or 0)
+    return rest, unpack(values, 1, count)
+  end,
+  unpack_limit = function(given, limit, offset)
+    local values, count, rest = unpack_from(given, limit, offset or 0)
+    return rest, unpack(values, 1, count)
+  end,
 }

@@ -32,6 +32,7 @@ from antecache.server.lua.replies import NIL, text_of, to_lua
 from antecache.server.version import REDIS_VERSION
 
 NO_MEMORY = "ERR not enough memory"
+SHORT = 4096  # bytes of a reply for which there is always room
 MARGIN = 1 << 20  # bytes that must be left for what is not weighed
 
 
@@ -76,16 +77,21 @@ class Interpreter:
         self._errors = (lua51.LuaError, lua51.LuaSyntaxError)
         self._tables = type(lua51.LuaRuntime(encoding=None).table())
         self._limit = max_memory
+        self._hard_limit = max_memory + max_memory // 4 + 2 * MARGIN
         self._lua = lua51.LuaRuntime(
             encoding=None,
             register_eval=False,
             register_builtins=False,
             unpack_returned_tuples=True,
             attribute_filter=no_attributes,
-            max_memory=max_memory + max_memory // 4 + 2 * MARGIN,
+            max_memory=self._hard_limit,
         )
         self._table = self._lua.table_from
+        # Lua keeps what Python refers to in a table of its own, and hands out free places of it
+        # before it asks for memory, which it might not get.
+        del [self._table(()) for _ in range(1024)][:]
         self.current: Run | None = None
+        self._exhausted = False
         chunk = self._lua.compile(source("sandbox"), name=b"=antecache")
         native = self._table(self._natives())
         (self._run_script, self._run_function, self._run_library, self._rearm, self._fields) = (
@@ -144,8 +150,8 @@ class Interpreter:
         try:
             return self._lua.compile(code, name=name)
         except self._errors as error:
-            text = error.args[0]
-            text = text_of(text).removeprefix("error loading code: ")
+            text = text_of(error.args[0] if error.args else NO_MEMORY)
+            text = text.removeprefix("error loading code: ")
             raise ScriptError(text) from None
 
     def run(self, run: Run, function: Any, keys: Sequence[bytes], argv: Sequence[bytes]) -> Any:
@@ -169,9 +175,12 @@ class Interpreter:
             found = entry(function, *(self._table(items) for items in lists))
         except self._errors as error:
             self._recover()
-            raise ScriptError(text_of(error.args[0]).partition("\n")[0]) from None
+            text = text_of(error.args[0]).partition("\n")[0] if error.args else NO_MEMORY
+            raise ScriptError(text) from None
         finally:
             self.current = None
+        if self._exhausted:
+            self._recover()
         ok, *rest = found if isinstance(found, tuple) else (found,)
         if not ok:
             self._recover()
@@ -183,8 +192,21 @@ class Interpreter:
 
     def _recover(self) -> None:
         """After an error: Lua may be full of garbage, or still armed to end a killed script."""
-        self._lua.gccollect()
+        self._exhausted = False
+        self._collect()
         self._rearm()
+
+    def _collect(self) -> None:
+        """Free what nobody refers to. That takes memory, and where there is none, Lua gives up."""
+        self._lua.set_max_memory(2 * self._hard_limit)
+        self._lua.gccollect()
+        self._lua.set_max_memory(self._hard_limit + (MARGIN if self._exhausted else 0))
+
+    def _exhaust(self) -> None:
+        """The script holds too much: its end, whatever it makes of the error."""
+        if not self._exhausted:
+            self._exhausted = True
+            self._lua.set_max_memory(self._hard_limit + MARGIN)  # for the errors it is told
 
     def _make_room(self, size: int) -> None:
         """Raise ScriptError unless `size` bytes more may be handed to Lua."""
@@ -195,35 +217,40 @@ class Interpreter:
         lua = self._lua
         if lua.get_memory_used() + size <= self._limit:
             return True
-        lua.gccollect()
-        return bool(lua.get_memory_used() + size <= self._limit)
+        self._collect()
+        # Less than an eighth free is full: it would be collected again and again.
+        return bool(lua.get_memory_used() + size <= self._limit - self._limit // 8)
 
     # -- what sandbox.lua calls -----------------------------------------------
 
     def _call(self, *args: Any) -> Any:
         reply = self._invoke(args)
-        if isinstance(reply, ClientError):
-            raise Failure(reply.text)
-        if type(reply) is bytes and len(reply) < 4096:
+        if type(reply) is bytes and len(reply) < SHORT:
             return reply
-        return self._value(reply)
+        if not isinstance(reply, ClientError):
+            reply, failed = self._value(reply)
+            if not failed:
+                return reply
+        text = reply.text
+        del args, reply  # lupa keeps the exception, and with it this frame, until the next one
+        raise Failure(text)
 
     def _pcall(self, *args: Any) -> Any:
         reply = self._invoke(args)
-        if isinstance(reply, ClientError):
-            text = reply.text.encode("utf-8", "surrogateescape")
-            return self._table({b"err": text, b"ignore_error_stats_update": True})
-        try:
-            return self._value(reply)
-        except Failure as failure:
-            return self._table({b"err": str(failure).encode()})
+        if not isinstance(reply, ClientError):
+            reply, failed = self._value(reply)
+            if not failed:
+                return reply
+        text = reply.text.encode("utf-8", "surrogateescape")
+        return self._table({b"err": text, b"ignore_error_stats_update": True})
 
-    def _value(self, reply: Any) -> Any:
+    def _value(self, reply: Any) -> tuple[Any, bool]:
+        """What the script gets; or the error that there is no room for it, and true."""
         if not self._fits(weight(reply)):
-            raise Failure(NO_MEMORY)
+            return ClientError(NO_MEMORY), True
         run = self.current
         value = to_lua(reply, run.protocol if run is not None else 2, self._table)
-        return None if value is NIL else value
+        return None if value is NIL else value, False
 
     def _invoke(self, args: tuple[Any, ...]) -> Any:
         run = self.current
@@ -234,11 +261,14 @@ class Interpreter:
         argv = arguments(args)
         if argv is None:
             return ClientError("ERR Lua redis lib command arguments must be strings or integers")
-        if not self._fits(0):
+        if self._exhausted or not self._fits(0):
+            self._exhaust()
             return ClientError(NO_MEMORY)
         return run.call(argv)
 
     def _poll(self) -> bytes | None:
+        if self._exhausted:
+            return NO_MEMORY.removeprefix("ERR ").encode()
         return self.current.poll() if self.current is not None else None
 
     def _place(self) -> bytes:

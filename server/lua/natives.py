@@ -134,9 +134,7 @@ class _Options:
         align = min(size, self.alignment)
         if align < 2 or letter in (b"c", b"x", b"s"):
             return 0
-        if align & (align - 1):
-            raise _Refused("alignment is not a power of 2")
-        return -total % align
+        return (align - (total & (align - 1))) & (align - 1)  # as in C, also for sizes like 3
 
 
 def _argument(args: tuple[Any, ...], at: int, kind: str) -> Any:
@@ -220,6 +218,8 @@ def struct_unpack(form: Any, data: Any = None, start: Any = 1) -> Any:
         at = int(start) - 1 if isinstance(start, (int, float)) else 0
         if at < 0:
             raise _Refused("bad argument #3 to 'unpack' (offset must be 1 or greater)")
+        if form and at > len(data):
+            raise _Refused("bad argument #2 to 'unpack' (data string too short)")
         return tuple(_unpack(options, data, at))
     except _Refused as refused:
         return None, str(refused).encode()

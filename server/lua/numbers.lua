@@ -3,14 +3,7 @@
 -- Loaded by sandbox.lua, with the native functions and its way to fail. Returns two tables.
 
 local native, fail = ...
-local format, select, tonumber, type = string.format, select, tonumber, type
-
-local function checked(...)
-  if ... == nil and select("#", ...) > 1 then
-    fail((select(2, ...)))
-  end
-  return ...
-end
+local format, select, tonumber, type, unpack = string.format, select, tonumber, type, unpack
 
 local function number(name, at, value)
   local found = tonumber(value)
@@ -49,10 +42,30 @@ function bit.tohex(value, digits)
   return native.bit("tohex", number("tohex", 1, value), digits == nil and 8 or number("tohex", 2, digits))
 end
 
-local struct = {
-  pack = function(...) return checked(native.struct_pack(...)) end,
-  unpack = function(...) return checked(native.struct_unpack(...)) end,
-  size = function(...) return checked(native.struct_size(...)) end,
-}
+local struct = {}
+
+function struct.pack(...)
+  local data, failure = native.struct_pack(...)
+  if failure then
+    fail(failure)
+  end
+  return data
+end
+
+function struct.unpack(...)
+  local found = { native.struct_unpack(...) }
+  if found[1] == nil then
+    fail(found[2])
+  end
+  return unpack(found)
+end
+
+function struct.size(...)
+  local size, failure = native.struct_size(...)
+  if failure then
+    fail(failure)
+  end
+  return size
+end
 
 return bit, struct

@@ -19,14 +19,20 @@ local byte = string.byte
 
 local OURS = getinfo(1, "S").source
 local READONLY = "Attempt to modify a readonly table"
+local job -- what calls the script, below
 local FIRST = 2 -- the level of the caller of a function that uses `fail`
 
 -- An error where the script's own code stands, as luaL_error of a C function has it. When it said
--- `return f()`, its place on the stack is gone, and where it was can only be guessed.
+-- `return f()`, its place on the stack is gone, and where it was can only be guessed; so no function
+-- that scripts call may end in such a call itself if that can fail.
 local function fail(text)
   local level = FIRST
   local info = getinfo(level, "S")
-  while info and info.source == OURS do
+  while info do
+    local below = info.what == "tail" and getinfo(level + 1, "Sf")
+    if info.source ~= OURS and not (below and below.source == OURS and below.func ~= job) then
+      break
+    end
     level = level + 1
     info = getinfo(level, "S")
   end
@@ -63,31 +69,26 @@ end
 
 local PERIOD = 100000 -- instructions between two looks at the clock
 
--- Refuses to go on when the script holds too much; what the allocator allows beyond that is room
--- for what Python hands over, since an allocation that fails there could not be caught.
-local function check_memory()
+local killed
+
+-- Ends the script when it holds too much: what the allocator allows beyond that is room for what
+-- Python hands over, since an allocation that fails there could not be caught.
+local function full()
   if gcinfo() > soft_limit then
     collectgarbage()
-    if gcinfo() > soft_limit then
-      error("not enough memory", 0)
-    end
+    return gcinfo() > soft_limit * 7 / 8 and "not enough memory"
   end
 end
 
-local killed
-
 local function watch()
-  killed = killed or native.poll()
+  killed = killed or native.poll() or full() or nil
   if killed then
     sethook(watch, "l", 1) -- again at once, so that no pcall of the script can go on
   end
   -- Our own code is spared: some of it runs where nothing would catch the error.
   local info = getinfo(2, "S")
-  if info and info.source ~= OURS then
-    if killed then
-      error(killed, 0)
-    end
-    check_memory()
+  if killed and info and info.source ~= OURS then
+    error(killed, 0)
   end
 end
 
@@ -96,14 +97,39 @@ local function rearm()
   sethook(watch, "", PERIOD)
 end
 
--- Hooks belong to one coroutine: each gets its own.
-local function spawn(f)
+-- Hooks belong to one coroutine: each gets its own, whenever it is resumed, since Lua remembers them
+-- in a table that only grows, and that is made anew after a script that used coroutines.
+local registry = debug.getregistry()
+local hooks, main, spawned
+
+local function find_hooks()
+  for key, value in next, registry do
+    if type(value) == "table" then
+      for thread, hook in next, value do
+        if hook == watch then
+          hooks, main = key, thread
+        end
+      end
+    end
+  end
+end
+
+local function forget_coroutines()
+  if spawned then
+    spawned = false
+    registry[hooks] = { [main] = watch }
+  end
+end
+
+local function enter(thread, ...)
   if killed then
     error(killed, 0)
   end
-  local thread = create(f)
-  sethook(thread, watch, "", PERIOD)
-  return thread
+  if type(thread) == "thread" then
+    spawned = true
+    sethook(thread, watch, "", PERIOD)
+  end
+  return resume(thread, ...)
 end
 
 -- What a function of Python raised arrives as an object of Python, which no script may see.
@@ -255,17 +281,17 @@ meta.__metatable = locked
 meta.__index = library(string)
 
 base.coroutine = protect({
-  create = spawn,
+  create = create,
   resume = function(...)
-    return resumed(resume(...))
+    return resumed(enter(...))
   end,
   status = status,
   running = coroutine.running,
   yield = coroutine.yield,
   wrap = function(f)
-    local thread = spawn(f)
+    local thread = create(f)
     return function(...)
-      return unwrapped(resumed(resume(thread, ...)))
+      return unwrapped(resumed(enter(thread, ...)))
     end
   end,
 })
@@ -484,7 +510,7 @@ end
 
 local body, first, second -- what `job` runs: upvalues, so that no run makes a closure
 
-local function job()
+function job()
   local value = body(first, second)
   if type(value) ~= "table" then
     local kind = type(value)
@@ -502,6 +528,7 @@ local function run(f, a, b)
   body, first, second = f, a, b
   local ok, result = xpcall(job, describe)
   body, first, second, out = nil, nil, nil, nil
+  forget_coroutines()
   if ok then
     return true, result
   elseif type(result) ~= "table" then
@@ -517,7 +544,9 @@ end
 
 local function run_script(f, keys, argv)
   base.KEYS, base.ARGV = keys, argv
-  return run(f)
+  local ok, result, source, line, counted = run(f)
+  base.KEYS, base.ARGV = nil, nil
+  return ok, result, source, line, counted
 end
 
 local function run_library(f)
@@ -537,4 +566,5 @@ local function fields(t) -- of a named-argument table: raw, whatever its metatab
 end
 
 rearm()
+find_hooks()
 return run_script, run, run_library, rearm, fields
