@@ -19,7 +19,7 @@ from antecache.server.errors import (
     SYNTAX,
     ClientError,
 )
-from antecache.server.store import Database, Entry, events
+from antecache.server.store import Database, Entry, events, size
 from antecache.server.store.kinds import kind_of
 
 ONE_KEY = (1, 1, 1)
@@ -104,12 +104,23 @@ def _found(db: Database, key: bytes) -> Entry:
     return entry
 
 
+def _cost(entry: Entry, name: bytes) -> int:
+    """What a value that moves is charged under its new name, without looking at all of it.
+
+    0 for a string: what it costs is seen at once.
+    """
+    if isinstance(entry.value, bytes):
+        return 0
+    deadline = size.DEADLINE if entry.expire_at else 0
+    return entry.size - deadline - len(entry.key) + len(name)
+
+
 def _rename(db: Database, entry: Entry, name: bytes) -> None:
-    value, expire_at = entry.value, entry.expire_at
+    value, expire_at, cost = entry.value, entry.expire_at, _cost(entry, name)
     db.delete(entry.key)
     if db.holds(name):
         db.delete(name)
-    db.store.fields.watch(db.put(name, value, expire_at))
+    db.store.fields.watch(db.put(name, value, expire_at, cost=cost))
     db.event(events.GENERIC, "rename_from", entry.key)
     db.event(events.GENERIC, "rename_to", name)
 
@@ -167,9 +178,9 @@ def move(client: ClientView, argv: Argv) -> int:
     entry = client.db.modify(argv[1])
     if entry is None or target.peek(argv[1]) is not None:
         return 0
-    value, expire_at = entry.value, entry.expire_at
+    value, expire_at, cost = entry.value, entry.expire_at, _cost(entry, argv[1])
     client.db.delete(argv[1])
-    target.store.fields.watch(target.put(argv[1], value, expire_at))
+    target.store.fields.watch(target.put(argv[1], value, expire_at, cost=cost))
     client.db.event(events.GENERIC, "move_from", argv[1])
     target.event(events.GENERIC, "move_to", argv[1])
     return 1

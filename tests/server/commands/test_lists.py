@@ -12,6 +12,8 @@ import hiredis
 import pytest
 import redis.asyncio
 
+from antecache.server.store import size
+
 WRONGTYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 LONG = 3000
 
@@ -85,6 +87,26 @@ async def test_what_is_charged_is_given_back(server: Any, connect: Any) -> None:
     await client.ask("LPOP", "l")
     await client.ask("RPOP", "m")
     assert server.store.used == used and not server.store.count
+
+
+async def test_a_key_that_moves_is_not_measured_anew(
+    server: Any, connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await connect(server)
+    await client.ask("RPUSH", "l", *range(LONG))
+    charged = await client.ask("MEMORY", "USAGE", "l")
+
+    def fail(_: object) -> int:
+        raise AssertionError("all items are looked at")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(size, "of_value", fail)
+        assert await client.ask("RENAME", "l", "long name") == b"OK"
+        assert await client.ask("MEMORY", "USAGE", "long name") == charged + len("long name") - 1
+        assert await client.ask("RENAMENX", "long name", "l") == 1
+        assert await client.ask("MOVE", "l", 1) == 1
+    assert await client.ask("SELECT", 1) == b"OK"
+    assert await client.ask("MEMORY", "USAGE", "l") == charged
 
 
 async def test_a_copy_is_a_list_of_its_own(server: Any, connect: Any) -> None:
