@@ -57,12 +57,15 @@ class BigSet(set[bytes]):
                 self._pool = None
                 self._dead.clear()
 
-    def prepare(self) -> bool:
-        """Make the pool; whether it was not there."""
-        if self._pool is not None:
-            return False
-        self._pool = list(self)
-        return True
+    @property
+    def prepared(self) -> bool:
+        """Whether the pool is there."""
+        return self._pool is not None
+
+    def prepare(self) -> None:
+        """Make the pool if it is not there."""
+        if self._pool is None:
+            self._pool = list(self)
 
     def draw(self, rng: Random, *, take: bool = False) -> bytes:
         """A member chosen at random from a set that is not empty; taken out if told so."""

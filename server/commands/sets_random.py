@@ -22,13 +22,18 @@ LISTED = 128  # members of a set that is small enough to be listed for one draw
 MAX_REPEATED = 10_000_000  # members that SRANDMEMBER may be asked to repeat
 
 
-def _big(client: ClientView, entry: Entry) -> BigSet:
-    """The value of an entry, which becomes a `BigSet` that can be drawn from if it is none."""
+def _big(client: ClientView, entry: Entry, *, drawn: bool = True) -> BigSet:
+    """The value of an entry, which becomes a `BigSet` (that can be drawn from) if it is none."""
     value = entry.value
+    if type(value) is BigSet and (value.prepared or not drawn):
+        return value
+    table = sizes.of_table(value)
     if type(value) is not BigSet:
         value = entry.value = BigSet(value)
-    if value.prepare():
-        client.db.recharge(entry)
+    if drawn:
+        value.prepare()
+    # What it takes changes though no client changed it; its members are the same.
+    client.db.store.resized(entry, entry.size + sizes.of_table(value) - table)
     return value
 
 
@@ -144,10 +149,7 @@ def sscan(client: ClientView, argv: Argv) -> list[bytes | list[bytes]]:
     # Redis returns what is no hash table at once.
     encoding = kind_of(value).encoding(value)
     if encoding == "hashtable":
-        if not isinstance(value, BigSet):
-            value = entry.value = BigSet(value)
-            client.db.recharge(entry)
-        following, members = value.scan(position, options.count)
+        following, members = _big(client, entry, drawn=False).scan(position, options.count)
     else:
         following, members = 0, sorted(value, key=int) if encoding == "intset" else list(value)
     if options.fits is not None:
