@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from antecache.server.lua.replies import text_of
+from antecache.server.version import REDIS_VERSION
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,24 @@ LEVELS = (logging.DEBUG, logging.INFO, logging.INFO, logging.WARNING)
 
 class Failure(Exception):
     """redis.call failed: the error leaves the script unless it is caught there."""
+
+
+def constants() -> dict[bytes, Any]:
+    """What scripts find in `redis` beside its functions."""
+    major, minor, patch = map(int, REDIS_VERSION.split("."))
+    return {
+        b"LOG_DEBUG": 0,
+        b"LOG_VERBOSE": 1,
+        b"LOG_NOTICE": 2,
+        b"LOG_WARNING": 3,
+        b"REPL_NONE": 0,
+        b"REPL_AOF": 1,
+        b"REPL_SLAVE": 2,
+        b"REPL_REPLICA": 2,
+        b"REPL_ALL": 3,
+        b"REDIS_VERSION": REDIS_VERSION.encode(),
+        b"REDIS_VERSION_NUM": major << 16 | minor << 8 | patch,
+    }
 
 
 def source(name: str) -> bytes:

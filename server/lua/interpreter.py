@@ -21,6 +21,7 @@ from antecache.server.lua import natives
 from antecache.server.lua.handover import (
     Failure,
     arguments,
+    constants,
     log_message,
     no_attributes,
     set_repl,
@@ -29,7 +30,6 @@ from antecache.server.lua.handover import (
     weight,
 )
 from antecache.server.lua.replies import NIL, text_of, to_lua
-from antecache.server.version import REDIS_VERSION
 
 NO_MEMORY = "ERR not enough memory"
 SHORT = 4096  # bytes of a reply for which there is always room
@@ -104,29 +104,15 @@ class Interpreter:
         return int(self._lua.get_memory_used(total=True) or 0)
 
     def _natives(self) -> dict[bytes, Any]:
-        numbers = [int(part) for part in REDIS_VERSION.split(".")]
-        constants = {
-            b"LOG_DEBUG": 0,
-            b"LOG_VERBOSE": 1,
-            b"LOG_NOTICE": 2,
-            b"LOG_WARNING": 3,
-            b"REPL_NONE": 0,
-            b"REPL_AOF": 1,
-            b"REPL_SLAVE": 2,
-            b"REPL_REPLICA": 2,
-            b"REPL_ALL": 3,
-            b"REDIS_VERSION": REDIS_VERSION.encode(),
-            b"REDIS_VERSION_NUM": numbers[0] << 16 | numbers[1] << 8 | numbers[2],
-        }
         return {
-            b"constants": self._table(constants),
+            b"constants": self._table(constants()),
             b"cjson": source("cjson"),
             b"cmsgpack": source("cmsgpack"),
             b"numbers": source("numbers"),
             b"sha1": natives.sha1,
             b"bit": natives.bit,
-            b"struct_pack": natives.struct_pack,
-            b"struct_unpack": natives.struct_unpack,
+            b"struct_pack": self._struct_pack,
+            b"struct_unpack": self._struct_unpack,
             b"struct_size": natives.struct_size,
             b"call": self._call,
             b"pcall": self._pcall,
@@ -265,6 +251,14 @@ class Interpreter:
             self._exhaust()
             return ClientError(NO_MEMORY)
         return run.call(argv)
+
+    def _struct_pack(self, *args: Any) -> Any:
+        data = natives.struct_pack(*args)
+        return data if self._fits(weight(data)) else (None, b"not enough memory")
+
+    def _struct_unpack(self, *args: Any) -> Any:
+        values = natives.struct_unpack(*args)
+        return values if self._fits(weight(values)) else (None, b"not enough memory")
 
     def _poll(self) -> bytes | None:
         if self._exhausted:

@@ -80,8 +80,20 @@ local function full()
   end
 end
 
+-- Functions of Python that return strings: there must be room for these before they are called.
+for name in ("sha1 log struct_pack struct_unpack struct_size bit setresp acl_check set_repl"):gmatch("%S+") do
+  local call = native[name]
+  native[name] = function(...)
+    local failure = full()
+    if failure then
+      error(failure, 0)
+    end
+    return call(...)
+  end
+end
+
 local function watch()
-  killed = killed or native.poll() or full() or nil
+  killed = killed or full() or native.poll() or nil
   if killed then
     sethook(watch, "l", 1) -- again at once, so that no pcall of the script can go on
   end

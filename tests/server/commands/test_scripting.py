@@ -114,6 +114,41 @@ async def test_memory_of_scripts_is_limited(serve: Any, connect: Any) -> None:
     assert server.scripts.memory < 20 << 20
 
 
+FILL = [
+    "for i = 1, %d do t[i] = string.rep('x', 50) .. i end",
+    "for i = 1, %d do t[i] = {i} end",
+    "for i = 1, %d do t[i] = function() return i end end",
+    "for i = 1, %d do t[i] = coroutine.wrap(function() coroutine.yield() end) t[i]() end",
+]
+THEN = [
+    "for i = 1, 20 do redis.pcall('get', {}) pcall(redis.call, 'get', t) end",
+    "for i = 1, 9 do t[#t + 1] = redis.pcall('get', 'big') end",
+    "for i = 1, 9 do t[#t + 1] = redis.pcall('lrange', 'list', 0, -1) end",
+    "for i = 1, 1e4 do t[#t + 1] = redis.pcall('nosuch') end",
+    "return {cjson.encode({pcall(cjson.encode, t)}), redis.sha1hex(string.rep('a', 1e6))}",
+    "return cmsgpack.pack(t), struct.pack('s', string.rep('a', 3e6))",
+    "error(t)",
+    "return t",
+]
+
+
+async def test_whatever_fills_the_memory_leaves_the_server_as_it_was(
+    serve: Any, connect: Any
+) -> None:
+    """Where Lua finds no memory outside of a protected call, it ends the process."""
+    server = await serve(lua_maxmemory=4 << 20, busy_reply_threshold=0)
+    client = await connect(server)
+    await client.ask("SET", "big", b"x" * (1 << 20))
+    await client.ask("RPUSH", "list", *(b"y" * 1000 for _ in range(300)))
+    for at, then in enumerate(THEN):
+        for size in (100, 9_000, 60_000):
+            fill = FILL[(at + size // 9_000) % len(FILL)] % size
+            await client.ask("EVAL", f"local t = {{}} {fill} {then}", 0)
+            assert await client.ask("EVAL", "return 7", 0) == 7, (fill, then)
+    await client.ask("SCRIPT", "FLUSH")
+    assert server.scripts.memory == 0
+
+
 class Two:
     """A client whose script is running beside the loop, and another."""
 
