@@ -73,7 +73,7 @@ def empty() -> bytearray:
     return bytearray(header + _zeros(REGISTERS))
 
 
-def is_counter(value: bytes) -> bool:
+def is_counter(value: bytes | bytearray) -> bool:
     """Whether a string looks like a counter (its registers are not looked at)."""
     return (
         len(value) >= HEADER

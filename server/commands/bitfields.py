@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from antecache.server.command import Argv, ClientView, command
 from antecache.server.commands.arguments import integer
-from antecache.server.commands.bitmaps import Bits, bit_offset, bits_of, opened, save
+from antecache.server.commands.bitmaps import Bits, bit_offset, bits_of, opened, read_bits, save
 from antecache.server.commands.strings import ONE_KEY
 from antecache.server.errors import SYNTAX, ClientError
 from antecache.server.store import events
@@ -113,7 +113,7 @@ def bitfield_ro(client: ClientView, argv: Argv) -> list[int]:
     steps = _steps(client, argv)
     if any(step.kind != b"GET" for step in steps):
         raise ClientError(READ_ONLY)
-    data = bits_of(client.db.read(argv[1]))
+    data = read_bits(client, argv[1]) or b""
     return [_get(data, step) for step in steps]
 
 
@@ -133,7 +133,7 @@ def bitfield(client: ClientView, argv: Argv) -> list[int | None]:
     ends = [step.offset + step.bits for step in steps if step.kind != b"GET"]
     key = argv[1]
     if not ends:
-        data = bits_of(client.db.read(key))
+        data = read_bits(client, key) or b""
         return [_get(data, step) for step in steps]
     entry = client.db.modify(key)
     before = len(bits_of(entry))

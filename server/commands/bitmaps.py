@@ -11,7 +11,7 @@ What this file does not do: integers of some bits (`bitfields.py`).
 from __future__ import annotations
 
 import re
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -35,10 +35,17 @@ _HOLDS = (re.compile(rb"[^\xff]"), re.compile(rb"[^\x00]"))
 
 
 def bits_of(entry: Entry | None) -> Bits:
-    """The bytes of a string, none for no entry; to be read at once, and never kept."""
-    if entry is None:
-        return b""
-    value = entry.value
+    """The bytes of a string to be changed, none for no entry; to be read at once, never kept."""
+    return b"" if entry is None else _bits(entry.value)
+
+
+def read_bits(client: ClientView, key: bytes) -> Bits | None:
+    """The bytes of a string for a client that reads them, None without it; never kept either."""
+    value = client.db.value(key)
+    return None if value is None else _bits(value)
+
+
+def _bits(value: Any) -> Bits:
     if type(value) is bytes:
         return value
     if type(value) is Buffer:
@@ -123,7 +130,7 @@ def setbit(client: ClientView, argv: Argv) -> int:
 def getbit(client: ClientView, argv: Argv) -> int:
     """GETBIT key offset."""
     offset = bit_offset(client, argv[2])
-    bits = bits_of(client.db.read(argv[1]))
+    bits = read_bits(client, argv[1]) or b""
     at = offset >> 3
     return 1 if at < len(bits) and bits[at] & 0x80 >> (offset & 7) else 0
 
@@ -157,13 +164,13 @@ def _clipped(first: int, last: int, total: int) -> tuple[int, int]:
 def bitcount(client: ClientView, argv: Argv) -> int:
     """BITCOUNT key [start end [BYTE | BIT]]."""
     if len(argv) == 2:
-        bits = bits_of(client.db.read(argv[1]))
+        bits = read_bits(client, argv[1]) or b""
         return _count(bits, 0, 8 * len(bits) - 1)
     if len(argv) not in (4, 5):
         raise ClientError(SYNTAX)
     first, last = integer(argv[2]), integer(argv[3])
     in_bits = len(argv) == 5 and _in_bits(argv[4])
-    bits = bits_of(client.db.read(argv[1]))
+    bits = read_bits(client, argv[1]) or b""
     if first < 0 and last < 0 and first > last:
         return 0
     if in_bits:
@@ -209,9 +216,8 @@ def bitpos(client: ClientView, argv: Argv) -> int:
     first = integer(argv[3]) if len(argv) > 3 else 0
     in_bits = len(argv) == 6 and _in_bits(argv[5])
     last = integer(argv[4]) if len(argv) > 4 else -1
-    entry = client.db.read(argv[1])
-    bits = bits_of(entry)
-    if entry is None:
+    bits = read_bits(client, argv[1])
+    if bits is None:
         return -1 if bit else 0
     if in_bits:
         first, last = _clipped(first, last, 8 * len(bits))
@@ -260,7 +266,7 @@ def bitop(client: ClientView, argv: Argv) -> int:
     if operation == b"NOT" and len(argv) != 4:
         raise ClientError(NOT_ONE_SOURCE)
     db, target = client.db, argv[2]
-    sources = [bits_of(db.read(key)) for key in argv[3:]]
+    sources = [read_bits(client, key) or b"" for key in argv[3:]]
     if not any(sources):
         if db.delete(target):
             db.event(events.GENERIC, "del", target)

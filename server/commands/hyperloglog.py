@@ -11,6 +11,7 @@ import numpy as np
 
 from antecache.server import hyperloglog as hll
 from antecache.server.command import Argv, ClientView, command
+from antecache.server.commands.bitmaps import read_bits
 from antecache.server.commands.strings import ONE_KEY, replace, string_of
 from antecache.server.encode import OK
 from antecache.server.errors import ClientError
@@ -99,9 +100,11 @@ def _union(client: ClientView, keys: Argv) -> tuple[hll.Registers, bool]:
     largest = np.zeros(hll.REGISTERS, np.uint8)
     dense = False
     for key in keys:
-        value = counter_of(client.db.read(key))
+        value = read_bits(client, key)
         if value is None:
             continue
+        if not hll.is_counter(value):
+            raise ClientError(NO_COUNTER)
         dense = dense or value[4] == hll.DENSE
         try:
             np.maximum(largest, hll.registers(value), out=largest)

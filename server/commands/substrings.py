@@ -10,7 +10,7 @@ from __future__ import annotations
 from antecache.server.buffer import LARGE
 from antecache.server.command import Argv, ClientView, command
 from antecache.server.commands.arguments import integer
-from antecache.server.commands.bitmaps import bits_of, opened, save
+from antecache.server.commands.bitmaps import bits_of, opened, read_bits, save
 from antecache.server.commands.strings import ONE_KEY, replace
 from antecache.server.errors import OUT_OF_RANGE, STRING_TOO_LONG, ClientError
 from antecache.server.store import events
@@ -62,7 +62,7 @@ def _check_length(client: ClientView, length: int) -> None:
 )
 def strlen(client: ClientView, argv: Argv) -> int:
     """STRLEN key."""
-    return len(bits_of(client.db.read(argv[1])))
+    return len(read_bits(client, argv[1]) or b"")
 
 
 @command(
@@ -87,7 +87,7 @@ def strlen(client: ClientView, argv: Argv) -> int:
 def getrange(client: ClientView, argv: Argv) -> bytes:
     """GETRANGE key start end; SUBSTR is its old name."""
     start, end = integer(argv[2]), integer(argv[3])
-    value = bits_of(client.db.read(argv[1]))
+    value = read_bits(client, argv[1]) or b""
     if start < 0 and end < 0 and start > end:
         return b""
     if start < 0:

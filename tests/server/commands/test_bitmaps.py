@@ -106,6 +106,21 @@ async def test_a_long_string_grows_in_place(serve: Any, connect: Any) -> None:
     server.store.check()
 
 
+async def test_reading_leaves_a_string_without_an_entry(serve: Any, connect: Any) -> None:
+    server = await serve()
+    client = await connect(server)
+    await client.ask("MSET", "k", "foobar", "l", "abc")
+    held = server.store.databases[0].dicts
+    bare = [data for data in held if isinstance(data.get(b"k"), bytes)]
+    assert bare
+    for line in (
+        *("GETBIT k 5", "BITCOUNT k", "BITPOS k 1", "BITFIELD_RO k GET u8 0", "BITOP OR d k l"),
+        *("BITFIELD k GET u8 0", "STRLEN k", "GETRANGE k 0 2"),
+    ):
+        await client.ask(*line.split())
+        assert isinstance(bare[0][b"k"], bytes), line
+
+
 async def test_what_is_counted_is_what_the_string_takes(serve: Any, connect: Any) -> None:
     server = await serve()
     client = await connect(server)
