@@ -382,3 +382,25 @@ async def test_workers_of_a_stock_client_get_every_job_once(serve: Any) -> None:
         await client.rpush("jobs", *([-1] * 3))
     await asyncio.wait_for(asyncio.gather(*workers), 20)
     assert sorted(done) == list(range(200))
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("DEL", "s"), "NOGROUP "),
+        (("SET", "s", "text"), "WRONGTYPE "),
+        (("RENAME", "s", "t"), "NOGROUP "),
+        (("XGROUP", "DESTROY", "s", "g"), "NOGROUP "),
+        (("FLUSHALL",), "NOGROUP "),
+        (("PEXPIREAT", "s", 1), "NOGROUP "),
+    ],
+)
+async def test_a_group_that_is_gone_ends_the_wait_for_it(
+    room: Any, words: tuple[Any, ...], error: str
+) -> None:
+    await room.act.ask("XGROUP", "CREATE", "s", "g", "$", "MKSTREAM")
+    one = await room.waits("XREADGROUP", "GROUP", "g", "c", "BLOCK", 0, "STREAMS", "s", ">")
+    assert await room.info("total_blocking_keys_on_nokey") == 1
+    await room.act.ask(*words)
+    assert str(await one.read()).startswith(error)
+    await room.settled()
