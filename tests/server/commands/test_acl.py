@@ -385,3 +385,17 @@ async def test_who_may_do_everything_pays_nothing(server: Any, connect: Any) -> 
     await admin.ask("ACL", "SETUSER", "root", "on", "nopass", "~*", "&*", "+@all")
     await admin.ask("AUTH", "root", "x")
     assert not session.special
+
+
+async def test_the_users_of_the_readme(serve: Any, connect: Any) -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text("utf-8")
+    server = await serve(users=readme.partition('users = """')[2].partition('"""')[0])
+    client = await connect(server)
+    assert await client.ask("AUTH", "reporting", "another") == b"OK"
+    assert await client.ask("GET", "products:1") is None
+    assert str(await client.ask("SET", "products:1", "x")).startswith(
+        "NOPERM User reporting has no"
+    )
+    assert await client.ask("AUTH", "worker", "a-secret") == b"OK"
+    assert await client.ask("SET", "jobs:1", "x") == b"OK"
+    assert str(await client.ask("GET", "products:1")) == NO_KEY
