@@ -479,3 +479,28 @@ async def test_the_stock_client_s_cache(serve: Any) -> None:
             assert caching.hgetall("h") == {} and caching.get("k") is None
 
     await asyncio.to_thread(work)
+
+
+async def test_the_stock_client_keeps_rows(shop: Any) -> None:
+    """What it keeps of the database costs neither a statement nor a command, until it is told."""
+
+    def work() -> None:
+        port = shop.server.port
+        with (
+            redis.Redis(port=port, protocol=3, cache_config=CacheConfig()) as caching,
+            redis.Redis(port=port) as other,
+        ):
+
+            def reads() -> int:
+                return int(other.info("commandstats").get("cmdstat_hgetall", {}).get("calls", 0))
+
+            other.config_resetstat()
+            rows = [caching.hgetall("user:1") for _ in range(5)]
+            assert rows == [{b"id": b"1", b"name": b"user 1"}] * 5
+            assert reads() == 1 and shop.statements == 1
+            shop.backing.rows[b"user:1"] = Row(("id", "name"), (1, "renamed"))
+            other.delete("user:1")
+            assert [caching.hgetall("user:1")[b"name"] for _ in range(5)] == [b"renamed"] * 5
+            assert reads() == 2 and shop.statements == 1
+
+    await asyncio.to_thread(work)
