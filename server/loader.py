@@ -124,6 +124,8 @@ class Loader:
         self._lanes: dict[str, Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduled: asyncio.Handle | None = None
+        # Set while a script has the store to itself: what arrives meanwhile waits for its end.
+        self.gate: asyncio.Event | None = None
         self._random = random.Random()
         # Sources whose last load failed: the error, and when (Unix seconds).
         self.failing: dict[str, tuple[str, float]] = {}
@@ -231,8 +233,11 @@ class Loader:
         try:
             # Not wait_for: a driver that is slow to cancel must not hold the clients.
             await asyncio.wait({query}, timeout=source.options.timeout)
+            seconds = time.perf_counter() - started
+            if self.gate is not None:
+                await self.gate.wait()
             if query.done():
-                self._answered(source, batch, query, time.perf_counter() - started)
+                self._answered(source, batch, query, seconds)
             else:
                 self._stats.statements[source.name] += 1
                 self._stats.load_timeouts[source.name] += 1
@@ -370,7 +375,7 @@ class Loader:
                 continue
             if ticket in load.tickets:
                 load.tickets.remove(ticket)
-            if self._stale(load, 1):
+            if self.gate is None and self._stale(load, 1):
                 continue
             ticket.errors[key] = _error_text(load.source, _late(load.source))
         ticket.left.clear()

@@ -9,6 +9,7 @@ until the script ends or is killed.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -161,6 +162,7 @@ class Scripts:
         self._suspended = client.waiting = Suspended(client.reply_mode)
         self._server.dispatch.blocked.suspended = True
         self._server.dispatch.frozen = []
+        self._server.loader.gate = asyncio.Event()
         self._server.look_around()
         return SILENT
 
@@ -236,6 +238,8 @@ class Scripts:
             result = ClientError(INTERNAL)
         dispatch = server.dispatch
         dispatch.blocked.suspended = False
+        server.loader.gate.set()
+        server.loader.gate = None
         server.look_around()
         if session.waiting is suspended:
             if suspended is not None and suspended.reply_mode == "on":

@@ -307,6 +307,35 @@ async def test_declared_keys_are_loaded_before_the_script(shop: Any) -> None:
     assert await client.ask("EXEC") == [b"3"]
 
 
+async def test_nothing_changes_under_a_script_that_runs_beside_the_loop(
+    serve: Any, connect: Any
+) -> None:
+    server = await serve(
+        backing="memory://?prefix=user&rows=10", busy_reply_threshold=20, load_timeout=5.0
+    )
+    reader, two = await connect(server), Two(server, await connect(server), await connect(server))
+    release = asyncio.Event()
+    get_many = server.backing.get_many
+
+    async def slow(source: Any, keys: Any) -> Any:
+        loaded = await get_many(source, keys)
+        await release.wait()
+        return loaded
+
+    server.backing.get_many = slow
+    reader.send("HGET", "user:1", "id")
+    while not server.loader.inflight:
+        await asyncio.sleep(0)
+    code = "while redis.call('exists', 'user:1') == 0 do end return 'changed'"
+    await two.start("EVAL", code, 0)
+    release.set()
+    for _ in range(20):  # the load has arrived, and the script still finds nothing
+        assert str(await two.second.ask("ECHO", "x")) == BUSY
+    assert await two.second.ask("SCRIPT", "KILL") == b"OK"
+    assert "killed" in str(await two.first.read())
+    assert await reader.read() == b"1"
+
+
 async def test_monitors_see_what_scripts_call(serve: Any, connect: Any) -> None:
     server = await serve()
     monitor, client = await connect(server), await connect(server)
