@@ -97,3 +97,21 @@ def importances(
             total += loss(shuffled) - plain
         found[name] = round(total / _REPEATS, 5)
     return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+class Bin(NamedTuple):
+    """Trials of about the same score: what was predicted, what came true, how many."""
+
+    predicted: float
+    measured: float
+    trials: int
+
+
+def reliability(scores: _Floats, hits: _Floats, bins: int = 10) -> list[Bin]:
+    """Predicted probability against measured frequency, by bins of equal width; empty ones not."""
+    places = np.minimum((scores * bins).astype(np.int64), bins - 1)
+    return [
+        Bin(float(scores[chosen].mean()), float(hits[chosen].mean()), int(chosen.sum()))
+        for place in range(bins)
+        if (chosen := places == place).any()
+    ]

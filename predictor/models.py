@@ -191,6 +191,16 @@ def try_model(
     name: str, trials: Columns, same_table: NDArray[np.bool_], buckets: int
 ) -> tuple[Report, Compiled]:
     """Fit, compile and judge one model. Raises ValueError when scikit-learn refuses the data."""
+    from threadpoolctl import threadpool_limits
+
+    # on so little data threads cost more than they bring, and the trainer is to be modest
+    with threadpool_limits(1):
+        return _try(name, trials, same_table, buckets)
+
+
+def _try(
+    name: str, trials: Columns, same_table: NDArray[np.bool_], buckets: int
+) -> tuple[Report, Compiled]:
     started = time.perf_counter()
     parts = cut(trials)
     x = matrix(parts.for_fit, lifts(parts.for_lifts), same_table)

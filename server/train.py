@@ -23,6 +23,7 @@ from antecache.predictor import registry
 from antecache.predictor.calibrate import Calibrator
 from antecache.predictor.challenge import LEAST_TRIALS, Challenge
 from antecache.predictor.cleaning import Cleaned, clean
+from antecache.predictor.judging import Bin, reliability
 from antecache.predictor.model_file import Saved, buckets_of
 from antecache.predictor.models import Report
 from antecache.predictor.rehearsal import Rehearsal
@@ -56,7 +57,8 @@ class Order:
 class Outcome:
     """What came of it, beside the model itself.
 
-    early  share of reads that waited in the first tenth of the accesses
+    early   share of reads that waited in the first tenth of the accesses
+    curves  calibration on the newer half of the candidates, by name
     """
 
     accesses: int = 0
@@ -68,6 +70,7 @@ class Outcome:
     waits: int = 0
     early: float = 0.0
     reports: list[Report] = field(default_factory=list)
+    curves: dict[str, list[Bin]] = field(default_factory=dict)
     seconds: float = 0.0
 
 
@@ -100,6 +103,7 @@ def train(
     predictor = kind(order.memory)
     calibrator = Calibrator()
     challenge = Challenge(order.models, calibrator)
+    calibrator.on_resolved = challenge.trials.add  # for the calibration curves in any case
     if start is not None:
         _take_over(start, order, calibrator)
         if start.state:
@@ -122,6 +126,12 @@ def train(
     if challenge.models and len(challenge.trials) >= LEAST_TRIALS:
         for name in challenge.hold():
             tick(f"trying {name}")
+    trials = challenge.trials.columns()
+    newer = trials.part(len(trials) // 2, len(trials))
+    outcome.curves = {
+        "calibrated": reliability(newer.estimates, newer.hits),
+        "confidence as it is": reliability(newer.raws, newer.hits),
+    }
     outcome.accesses, outcome.waits = rehearsal.accesses, rehearsal.misses
     outcome.keys, outcome.reports = distinct, challenge.reports
     outcome.seconds = time.perf_counter() - began

@@ -52,6 +52,9 @@ def train(
     never_predict: Annotated[
         str, typer.Option(help="Patterns of keys to leave out, separated by spaces.")
     ] = "",
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the calibration there: .png, .svg or .pdf.")
+    ] = None,
 ) -> None:
     """Learn from recorded accesses, for antecache serve --model."""
     from antecache.predictor import model_file, registry
@@ -72,6 +75,11 @@ def train(
         _refuse(f"--memory: {error}")
     if not os.access(output.parent, os.W_OK) or output.is_dir():
         _refuse(f"{output}: cannot be written there")
+    if plot is not None:
+        from antecache.server.plot import problem
+
+        if reason := problem(plot):
+            _refuse(reason)
     fits = [matcher(pattern.encode()) for pattern in never_predict.split()]
     order = Order(
         paths=files,
@@ -95,6 +103,13 @@ def train(
     except KeyboardInterrupt:
         _refuse("interrupted", code=130)
     _report(saved, outcome)
+    if plot is not None:
+        from antecache.server.calibration_plot import draw
+
+        try:
+            draw(outcome.curves, plot)
+        except OSError as error:
+            _refuse(f"{plot}: {error.strerror}")
     print(f"{output}: {size:,} bytes")
 
 

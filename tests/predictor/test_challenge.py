@@ -14,6 +14,7 @@ import pytest
 from antecache.predictor.calibrate import Calibrator
 from antecache.predictor.challenge import LEAST_TRIALS, MARGIN, Challenge
 from antecache.predictor.features import MOST_GROUPS, MOST_TRIALS, NAMES, Trials, group_of
+from antecache.predictor.judging import reliability
 from antecache.predictor.models import MODELS, MOST_WEIGHT
 from antecache.predictor.plan import Plan
 
@@ -130,3 +131,14 @@ def test_groups(trigger: bytes, key: bytes, group: str) -> None:
 
 def test_every_feature_has_a_name() -> None:
     assert len(set(NAMES)) == len(NAMES) == 12
+
+
+def test_reliability_is_what_came_true_by_what_was_predicted() -> None:
+    scores = np.array([0.05, 0.05, 0.55, 0.55, 0.55, 0.55, 1.0])
+    hits = np.array([0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 1.0])
+    found = [tuple(one) for one in reliability(scores, hits)]
+    assert found == [
+        (pytest.approx(0.05), 0.5, 2),
+        (pytest.approx(0.55), 0.75, 4),
+        (1.0, 1.0, 1),
+    ]

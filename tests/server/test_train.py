@@ -46,7 +46,11 @@ def test_train_says_what_it_read_and_what_came_of_it(tmp_path: Path) -> None:
     log = history(tmp_path / "h.csv")
     with log.open("a") as file:
         file.write("\n".join(["", "nonsense", *[f"{9000 + n},bot,a:{n},9" for n in range(400)]]))
-    done = run("train", log, "-o", tmp_path / "m", "--keys", 100, "--never-predict", "b:13 b:14")
+    picture = tmp_path / "calibration.png"
+    done = run(
+        *("train", log, "-o", tmp_path / "m", "--keys", 100, "--never-predict", "b:13 b:14"),
+        *("--plot", picture, "--models", "tree"),
+    )
     assert done.exit_code == 0, done.output
     for said in (
         "left out bot: 400",
@@ -57,6 +61,7 @@ def test_train_says_what_it_read_and_what_came_of_it(tmp_path: Path) -> None:
         "calibration error 0.",
     ):
         assert said in done.output
+    assert picture.read_bytes().startswith(b"\x89PNG")
     saved = load(tmp_path / "m")
     assert saved.cleaned["bot"] == 400
     assert saved.window == (0.0, 2499.0)
@@ -129,6 +134,7 @@ def test_what_was_learned_is_a_better_start_for_other_keys(tmp_path: Path) -> No
         (["h.csv", "--models", "oracle"], "--models: 'oracle' is none of off, auto, linear"),
         (["h.csv", "--predictor", "tarot"], "--predictor: 'tarot' is none of"),
         (["h.csv", "--memory", "much"], "--memory: "),
+        (["h.csv", "--plot", "x.exe"], "--plot: 'x.exe' ends in none of"),
         (["h.csv", "--from", "h.csv"], "h.csv: is no model of antecache"),
     ],
 )
