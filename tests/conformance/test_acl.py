@@ -32,6 +32,8 @@ USERS = {
     "mixed": "on nopass ~x* resetkeys ~y* &a resetchannels &b nocommands +@hash",
 }
 
+REORDERED = frozenset("categories less exact subs first reader channels cleared".split())
+
 RUNS: list[tuple[str, ...]] = [
     *(("get", key) for key in ("x1", "r1", "w1", "b1", "a1", "c1", "y", "yaz", "k", "zz")),
     *(("set", key, "v") for key in ("x1", "r1", "w1", "b1", "a1", "c1")),
@@ -207,12 +209,12 @@ def test_rules_are_shown_as_redis_shows_them(pair: Any) -> None:
             facts = dict(zip(answer[::2], answer[1::2], strict=True))
             facts[b"flags"] = set(facts[b"flags"]) - {b"sanitize-payload"}
             users[name] = facts
-        # 7.0 works the rules out of what is allowed; since 7.2 they are kept as they were given.
-        users["categories"].pop(b"commands")
-        users["less"].pop(b"commands")
-        users["exact"].pop(b"commands")
-        users["subs"].pop(b"commands")
-        users["first"].pop(b"commands")
+            # 7.0 works the rules out of what is allowed, in the order of its table of commands,
+            # which differs from start to start; since 7.2 they are kept as they were given.
+            for selector in facts[b"selectors"]:
+                selector[1] = set(selector[1].split())
+            if name in REORDERED:
+                facts.pop(b"commands")
         shown.append(users)
     assert shown[0] == shown[1]
     assert pair.ours.ask("ACL", "USERS") == pair.theirs.ask("ACL", "USERS")
