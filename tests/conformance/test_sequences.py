@@ -142,7 +142,8 @@ field_place = st.sampled_from([b"0", b"3", b"#1", b"#2", b"64", b"-1"])
 field_steps = st.lists(
     st.one_of(
         cmd("GET", field_type, field_place),
-        cmd("SET", field_type, field_place, number),
+        # The smallest integer saturates at the wrong end in Redis (docs/differences.md).
+        cmd("SET", field_type, field_place, number.filter(lambda text: text[:3] != b"-92")),
         cmd("INCRBY", field_type, field_place, number),
         cmd("OVERFLOW", st.sampled_from([b"WRAP", b"SAT", b"FAIL"])),
     ),
