@@ -27,7 +27,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from antecache.server.backing.base import BackingError
-from antecache.server.config import file_of, load
+from antecache.server.config_reading import file_of, load
 from antecache.server.config_template import as_toml
 from antecache.server.errors import ConfigError
 from antecache.server.replay_command import replay

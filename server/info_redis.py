@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 from antecache.policies.registry import redis_name
 from antecache.server import process
 from antecache.server.command import every
-from antecache.server.config import parse_percentiles
 from antecache.server.pubsub import CHANNEL, PATTERN, SHARD
 from antecache.server.rates import commands_processed
+from antecache.server.setting_texts import parse_percentiles
 from antecache.server.version import REDIS_VERSION, antecache_version
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 from antecache.policies import registry
-from antecache.server.config import parse_output_limits, parse_percentiles
+from antecache.server.setting_texts import parse_output_limits, parse_percentiles
 from antecache.server.units import parse_memory
 
 INT = 2**31 - 1

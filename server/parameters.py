@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from antecache.server.config import Config, parse_events, read_setting
+from antecache.server.config import Config
+from antecache.server.config_reading import read_setting
 from antecache.server.parameter_readers import (
     INT,
     LONG,
@@ -32,6 +33,7 @@ from antecache.server.parameter_readers import (
     save_points,
     yes_no,
 )
+from antecache.server.setting_texts import parse_events
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from typing import Any
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
-from antecache.server.config import ALIASES, FIELDS, Config, read_setting, unit_of
+from antecache.server.config import ALIASES, FIELDS, Config, unit_of
+from antecache.server.config_reading import read_setting
 from antecache.server.units import format_duration, format_memory, parse_duration, parse_memory
 
 TABLES = ("sources", "rules")

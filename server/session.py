@@ -21,12 +21,12 @@ from antecache.server import errors
 from antecache.server.accesslog import DECLARED_SESSION, session_number
 from antecache.server.blocked import Waiter
 from antecache.server.command import Argv
-from antecache.server.config import OutputLimit
 from antecache.server.encode import encode
 from antecache.server.errors import ClientError
 from antecache.server.loader import Ticket
 from antecache.server.pubsub import Subscriptions
 from antecache.server.resp import Parser
+from antecache.server.setting_texts import OutputLimit
 from antecache.server.store import Database
 from antecache.server.tracking import Tracked
 

@@ -12,18 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antecache.server.config import (
-    ALIASES,
-    FIELDS,
-    UNLIMITED_PREDICTION_MEMORY,
-    Config,
-    OutputLimit,
-    load,
-    parse_output_limits,
-    read_setting,
-)
+from antecache.server.config import ALIASES, FIELDS, UNLIMITED_PREDICTION_MEMORY, Config
+from antecache.server.config_reading import load, read_setting
 from antecache.server.config_template import as_toml
 from antecache.server.errors import ConfigError
+from antecache.server.setting_texts import OutputLimit, parse_output_limits
 
 
 @pytest.fixture

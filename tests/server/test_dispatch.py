@@ -11,7 +11,7 @@ import pytest
 from antecache.server.app import Server
 from antecache.server.backing.base import BackingError
 from antecache.server.backing.memory import MemoryBacking
-from antecache.server.config import load
+from antecache.server.config_reading import load
 
 
 class Connection:

@@ -18,7 +18,7 @@ import redis.asyncio
 import redis.exceptions
 
 from antecache.server.app import Server
-from antecache.server.config import load
+from antecache.server.config_reading import load
 
 TIMEOUT = 0.5
 

@@ -11,7 +11,7 @@ import redis.asyncio
 from antecache.predictor.model_file import load
 from antecache.server.app import Server
 from antecache.server.backing.base import Row
-from antecache.server.config import load as load_config
+from antecache.server.config_reading import load as load_config
 
 ROWS = 2000
 

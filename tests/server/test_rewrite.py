@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from antecache.server.app import Server
-from antecache.server.config import load
+from antecache.server.config_reading import load
 from antecache.server.rewrite import rewrite
 
 FILE = """\

@@ -15,7 +15,7 @@ import redis.asyncio
 from antecache.predictor.plan import Plan, pack_counters
 from antecache.server.app import Server
 from antecache.server.backing.memory import MemoryBacking
-from antecache.server.config import load
+from antecache.server.config_reading import load
 from antecache.server.errors import ConfigError
 from antecache.server.rules import BELIEF, FIRST_BUCKET, RuleBook, read_rule
 

@@ -14,7 +14,7 @@ from antecache.predictor import model_file
 from antecache.predictor.model_file import load
 from antecache.server.__main__ import cli
 from antecache.server.app import Server
-from antecache.server.config import load as load_config
+from antecache.server.config_reading import load as load_config
 from antecache.server.errors import ConfigError
 from antecache.server.traces import read_trace
 

@@ -10,9 +10,9 @@ import redis.asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antecache.server.config import parse_events
 from antecache.server.parameter_readers import merged_limits, output_limits
 from antecache.server.parameters import PARAMETERS, Setting
+from antecache.server.setting_texts import parse_events
 
 SAME_TEXTS = [
     ("GET",),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antecache.server.config import parse_events
+from antecache.server.setting_texts import parse_events
 from antecache.server.store import events
 
 
