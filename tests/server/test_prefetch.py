@@ -15,7 +15,7 @@ import redis.asyncio
 
 from antecache.server.app import Server
 from antecache.server.backing.memory import MemoryBacking
-from antecache.server.config import load
+from antecache.server.config_reading import load
 
 KEYS = 400
 
@@ -248,3 +248,22 @@ async def test_a_history_that_is_not_there_is_a_clear_failure(
         await asyncio.sleep(0.01)
     assert server.imports["state"] == "failed"
     assert "/no/such/file.csv" in server.imports["reason"]
+
+
+async def test_the_gate_and_the_memory_are_shown(
+    server: Server, client: redis.asyncio.Redis
+) -> None:
+    rng = random.Random(4)
+    await visit(client, [rng.randrange(KEYS) for _ in range(400)])
+    status = await client.execute_command("PREDICTOR", "STATUS")
+    assert status[b"gate"] == b"open"
+    assert 0 < status[b"memory-bytes"] <= status[b"memory-budget-bytes"]
+    info = await client.info("prediction")
+    assert info["prediction_gate"] == "open"
+    assert info["prediction_memory_most"] == status[b"memory-budget-bytes"]
+    worth = server.prefetcher.worth
+    worth.closed, worth.balance = True, -1e9
+    before = server.ledger.issued
+    await visit(client, [rng.randrange(KEYS) for _ in range(400)])
+    assert (await client.info("prediction"))["prediction_gate"] == "closed"
+    assert server.ledger.issued == before, "a closed gate prefetches nothing"
