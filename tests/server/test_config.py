@@ -236,11 +236,15 @@ def test_the_example_source_of_the_template_is_a_source(written: Any) -> None:
     assert len(load(written(f'backing = "sqlite:///x.db"\n{example}')).sources) == 1
 
 
-def test_the_example_of_the_readme_is_a_config_file(written: Any) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-    (example,) = re.findall(r"^ *```toml\n(.*?)```", readme, re.DOTALL | re.MULTILINE)
-    (source,) = load(written(example)).sources
-    assert source.as_ == "json"
+def test_the_examples_of_the_docs_are_config_files(written: Any) -> None:
+    root = Path(__file__).parents[2]
+    found = 0
+    for path in (root / "README.md", *sorted((root / "docs").glob("*.md"))):
+        text = path.read_text("utf-8")
+        for example in re.findall(r"^ *```toml\n(.*?)```", text, re.DOTALL | re.MULTILINE):
+            load(written(example))
+            found += 1
+    assert found >= 3
 
 
 @given(
