@@ -103,7 +103,7 @@ def serve(
     flags.pop("config")
     try:
         options = load(config, os.environ, {**flags, **_other_flags(context.args)})
-        from antecache.server.app import run
+        from antecache.server.run import run
 
         code = run(options, file_of(config, os.environ))
     except (ConfigError, BackingError) as error:

@@ -2,7 +2,7 @@
 
 `Server` owns the parts, is what handlers see as `ServerView`, and runs the
 background round (`hz` times a second): expiry, memory, idle clients, garbage.
-`run` starts it, tells what to type next, and stops it on SIGTERM or SIGINT.
+`run.py` makes a process of it.
 """
 
 from __future__ import annotations
@@ -10,16 +10,12 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-import os
 import secrets
-import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
-
-import uvloop
 
 from antecache.policies import registry as policies
 from antecache.policies.base import Policy
@@ -30,7 +26,7 @@ from antecache.predictor.trainer import Trainer
 from antecache.server import command, errors, monitor, process
 from antecache.server.accesslog import AccessLog
 from antecache.server.acl.users import Users
-from antecache.server.backing.base import Backing, BackingError, Source
+from antecache.server.backing.base import Backing, Source
 from antecache.server.backing.registry import open_backing
 from antecache.server.backing.sources import Sources
 from antecache.server.blocked import Blocked
@@ -261,6 +257,7 @@ class Server:
             session.kill()
             return
         self.clients[session.id] = session
+        session.look()  # what is attended to may have changed since the session was made
 
     def disconnected(self, session: Session) -> None:
         """A connection was lost."""
@@ -576,58 +573,3 @@ def _is_local(address: str) -> bool:
         return ipaddress.ip_address(host.partition("%")[0]).is_loopback
     except ValueError:
         return True  # a Unix socket
-
-
-async def _main(config: Config, file: Path | None, ready: Callable[[Server], None]) -> int:
-    server = Server(config, file)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.shutdown)
-    try:
-        await server.start()
-        ready(server)
-        await server.serve()
-    finally:
-        await server.stop()
-    return 0
-
-
-def _say_hello(server: Server) -> None:
-    config = server.config
-    places = (f"{p.bind}:{p.port}" if p.port else p.bind for p in server.listeners.places)
-    print(f"antecache is listening on {', '.join(places)} (pid {os.getpid()})")
-    names = [source.name for source in server.sources]
-    if names:
-        shown = ", ".join(names[:8]) + (" ..." if len(names) > 8 else "")
-        print(f"reading through to {len(names)} sources: {shown}")
-    cli = "redis-cli" if server.port == 6379 else f"redis-cli -p {server.port}"
-    print("try:")
-    if names:
-        name = "products" if "products" in names else names[0]
-        print(f"  {cli} GET {name}:42")
-        print(f"  {cli} HGETALL {name}:42")
-    print(f"  {cli} PREDICTOR STATUS")
-    if config.metrics_port:
-        print(f"  curl http://{config.metrics_host}:{config.metrics_port}/metrics")
-    sys.stdout.flush()
-
-
-def run(config: Config, file: Path | None = None) -> int:
-    """Serve until told to stop; returns the exit code. `file` is where the settings stand.
-
-    Raises ConfigError, BackingError or OSError when the server cannot start.
-    """
-    levels = {"debug": 10, "verbose": 20, "notice": 20, "warning": 30}
-    logging.basicConfig(
-        level=levels[config.loglevel],
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    # Threads only read (a SQLite driver, a history being adopted): they must not hold the loop
-    # for the usual 5 ms at a time.
-    sys.setswitchinterval(0.001)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_main(config, file, _say_hello))
-
-
-__all__ = ["BackingError", "ConfigError", "Server", "run"]

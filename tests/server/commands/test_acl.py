@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from antecache.server.app import Server
-from antecache.server.config import Config, ConfigError
+from antecache.server.config import Config
+from antecache.server.errors import ConfigError
 
 RULES = ["on", ">secret", "~mine:*", "%R~shared:*", "&news", "+@all", "-@admin", "-flushall"]
 NO_KEY = "NOPERM No permissions to access a key"
