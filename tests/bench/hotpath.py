@@ -7,9 +7,9 @@ and the rate mostly measures the client. antecache runs as in production: the
 sample shop as its database, prediction on, every access logged, an eviction
 policy active over all keys; redis-server with allkeys-lru.
 
-Then the policy `auto` beside `lru` (`policycost.py`), and
-latency: GETs one after the other while nothing else happens, and while the
-trainer learns from a million accesses and fits a Plan.
+Then the policy `auto` beside `lru` (`policycost.py`), and latency: GETs one after
+the other while nothing else happens, and while the trainer learns from a million
+accesses and fits a Plan.
 
 Targets: GET and SET within 1.25 times redis-server without pipelining, within
 2 times with 16 commands in a pipeline.
@@ -35,7 +35,7 @@ from typing import Any
 
 import redis
 from measure import DATA, children, cpu_seconds, has_redis, one_core, quantile, redis_server
-from policycost import compare_policies
+from policycost import MANY_KEYS, compare_policies
 from rich.console import Console
 from rich.table import Table
 
@@ -86,8 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not options.no_policies:
             result["policies"], more = compare_policies(
                 settings,
-                lambda *what: _cost(*what, options.scale / 2),
-                lambda port: _fill(port, options.scale),
+                lambda *what: _cost(*what, options.scale / 2, MANY_KEYS),
+                lambda port: _fill(port, options.scale, MANY_KEYS),
                 rounds=options.rounds,
                 depths=options.depths,
                 console=console,
@@ -140,22 +140,22 @@ def _compare(
     return plain, missed
 
 
-def _fill(port: int, scale: float) -> None:
-    _benchmark(port, "set", 16, max(1000, int(4 * KEYS * min(1.0, scale))))
+def _fill(port: int, scale: float, keys: int = KEYS) -> None:
+    _benchmark(port, "set", 16, max(1000, int(4 * keys * min(1.0, scale))), keys)
 
 
-def _cost(port: int, pid: int, command: str, depth: int, scale: float) -> float:
+def _cost(port: int, pid: int, command: str, depth: int, scale: float, keys: int = KEYS) -> float:
     count = max(1000, int(DEPTHS.get(depth, DEPTHS[16]) * scale))
     if command == "mset":  # ten keys each
         count = max(1000, count // 5)
     before = cpu_seconds(pid)
-    _benchmark(port, command, depth, count)
+    _benchmark(port, command, depth, count, keys)
     return (cpu_seconds(pid) - before) / count * 1e6
 
 
-def _benchmark(port: int, command: str, depth: int, count: int) -> None:
+def _benchmark(port: int, command: str, depth: int, count: int, keys: int = KEYS) -> None:
     words = ["redis-benchmark", "-p", str(port), "-t", command, "-P", str(depth), "-q", "--csv"]
-    words += ["-n", str(count), "-c", "50", "-d", "100", "-r", str(KEYS)]
+    words += ["-n", str(count), "-c", "50", "-d", "100", "-r", str(keys)]
     answer = subprocess.run(words, capture_output=True, text=True, check=False)
     if answer.returncode or "rror" in answer.stdout + answer.stderr:
         raise RuntimeError(f"redis-benchmark {command}: {answer.stdout}{answer.stderr}")

@@ -25,6 +25,7 @@ from rich.table import Table
 from antecache.server.spawn import Child, start
 
 TARGET = 1.10
+MANY_KEYS = 300_000  # two thirds of them are memory enough for auto's ghost caches
 COMMANDS = ("get", "set")
 POLICIES = ("auto", "lru")
 KEPT = 2 / 3  # of the keys' memory, where not all fit
