@@ -18,6 +18,7 @@ and hands it over).
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 import select
@@ -179,7 +180,9 @@ class Worker:
             yield from self._rehearse_file(order)
         except HistoryError as error:
             self._pipe.write(Failed(str(error)))
-        except MemoryError:
+        except (MemoryError, OSError) as error:
+            if isinstance(error, OSError) and error.errno != errno.ENOMEM:
+                raise
             self._pipe.write(Failed("the trainer's memory limit does not suffice"))
 
     def _rehearse_file(self, order: Import) -> Iterator[None]:
