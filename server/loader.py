@@ -234,7 +234,7 @@ class Loader:
             # Not wait_for: a driver that is slow to cancel must not hold the clients.
             await asyncio.wait({query}, timeout=source.options.timeout)
             seconds = time.perf_counter() - started
-            if self.gate is not None:
+            while self.gate is not None:
                 await self.gate.wait()
             if query.done():
                 self._answered(source, batch, query, seconds)

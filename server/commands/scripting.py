@@ -33,6 +33,7 @@ def keys_of(argv: Argv) -> list[bytes]:
 
 def prepared(client: ClientView, argv: Argv, refusal: str) -> int:
     """How many keys there are, once those that a database owns are loaded; feeds the monitors."""
+    client.server.scripts.check()
     count = integer(argv[2], refusal)
     if count > len(argv) - 3:
         raise ClientError(GREATER)
@@ -57,6 +58,7 @@ def _eval(client: ClientView, argv: Argv, ro: bool) -> Any:
 
 
 def _evalsha(client: ClientView, argv: Argv, ro: bool) -> Any:
+    client.server.scripts.check()
     script = client.server.scripts.cache.find(argv[1]) if len(argv[1]) == 40 else None
     if script is None:
         raise ClientError(NO_SCRIPT)

@@ -36,6 +36,7 @@ UNKILLABLE = (
     "NOSAVE command."
 )
 BUSY = "BUSY Redis is busy running a script. You can only call {} or SHUTDOWN NOSAVE."
+SCRIPT_COMMANDS = frozenset((b"eval", b"eval_ro", b"evalsha", b"evalsha_ro", b"fcall", b"fcall_ro"))
 SILENT = Encoded(b"")  # the reply comes later
 
 
@@ -168,9 +169,14 @@ class Scripts:
 
     def execute(self, client: Any, argv: Argv) -> Any:
         """One command of a transaction that runs on the thread of scripts."""
-        if self.runs_long(argv):
+        if argv[0].lower() in SCRIPT_COMMANDS:
             return self._server.execute(client, argv)  # it takes the store for each of its calls
         return self._runner.on_store(lambda: self._server.execute(client, argv))
+
+    def check(self) -> None:
+        """Raise ClientError when another script runs: there is one interpreter."""
+        if self.busy and not self._runner.inside:
+            raise ClientError(self._busy_text())
 
     def runs_long(self, argv: Argv) -> bool:
         """Whether a command runs a script that may take long."""
@@ -245,10 +251,13 @@ class Scripts:
             if suspended is not None and suspended.reply_mode == "on":
                 session.reply(result)
             session.flush()
-            session.go_on()
+        # Whoever goes on may bring the next script that takes long; the others wait for it again.
         dispatch.thaw()
-        dispatch.blocked.serve()
-        server.store.enforce()
+        if not self.busy:
+            dispatch.blocked.serve()
+            server.store.enforce()
+        if session.waiting is suspended:
+            session.go_on()
 
     def close(self) -> None:
         """The server stops: whatever runs is killed."""

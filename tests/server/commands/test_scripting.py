@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import redis
 
+from antecache.server.session import Session
+
 BUSY = "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
 FOREVER = "while true do end"
 
@@ -216,6 +218,59 @@ async def test_what_was_sent_behind_a_script_waits_for_it(two: Two) -> None:
     assert await two.first.read() == b"OK"
     assert "killed" in str(await two.first.read())
     assert [await two.first.read() for _ in range(2)] == [b"1", 2]
+
+
+async def test_the_next_long_script_comes_right_behind_the_first(two: Two) -> None:
+    await two.start("EVAL", FOREVER, 0)
+    two.first.send("EVAL", FOREVER, 0)
+    two.first.send("PING")
+    assert await two.second.ask("SCRIPT", "KILL") == b"OK"
+    assert "killed" in str(await two.first.read())
+    while str(await two.second.ask("SCRIPT", "KILL")).startswith("NOTBUSY"):
+        await asyncio.sleep(0)
+    assert "killed" in str(await two.first.read())
+    assert await two.first.read() == b"PONG"
+    assert await two.second.ask("PING") == b"PONG"
+
+
+async def test_a_connection_accepted_before_and_heard_of_after(two: Two) -> None:
+    session = Session(two.server)  # as the listener makes one
+    await two.start("EVAL", FOREVER, 0)
+    assert not session.special
+    two.server.connected(session)
+    assert session.special
+    two.server.disconnected(session)
+    assert await two.second.ask("SCRIPT", "KILL") == b"OK"
+    assert "killed" in str(await two.first.read())
+
+
+async def test_many_clients_and_scripts_of_every_length(serve: Any, connect: Any) -> None:
+    server = await serve(busy_reply_threshold=1)
+    commands: list[tuple[Any, ...]] = [
+        ("EVAL", "for i = 1, 300 do redis.call('incr', 'n') end return 1", 0),
+        ("EVAL", "local x = 0 for i = 1, 100000 do x = x + i end return 1", 0),
+        ("EVAL", "return redis.call('incr', 'm')", 0),
+        ("SCRIPT", "KILL"),
+        ("INCR", "m"),
+    ]
+
+    async def work(start: int) -> int:
+        client = await connect(server)
+        done = 0
+        for at in range(25):
+            reply = await client.ask(*commands[(start + at) % len(commands)])
+            done += isinstance(reply, int)
+        return done
+
+    done = await asyncio.gather(*(work(start) for start in range(8)))
+    assert sum(done) > 0
+    client = await connect(server)
+    while str(await client.ask("PING")) == BUSY:
+        await asyncio.sleep(0)
+    assert await client.ask("EVAL", "for i = 1, 1 do return 5 end", 0) == 5
+    assert server.stats.internal_errors == 0
+    assert int(await client.ask("GET", "n") or 0) % 300 == 0
+    server.store.check()
 
 
 async def test_a_script_that_wrote_is_not_killed(two: Two) -> None:
