@@ -206,6 +206,8 @@ class Restart:
             loaded = await asyncio.wait_for(
                 source.backing.get_many(source, keys), source.options.timeout
             )
+            while loader.gate is not None:  # a script runs: nothing else touches the store
+                await loader.gate.wait()
         finally:
             store.unobserve(note)
         stats.statements[source.name] += loaded.statements
