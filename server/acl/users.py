@@ -50,12 +50,12 @@ class Users:
                 self._replace(self._parse(_lines(config.users), "users"))
         except ClientError as error:
             raise ConfigError(error.text.removeprefix("ERR ")) from None
-        if config.requirepass and self.default.no_password:
-            self.set_requirepass(config.requirepass)
 
     def _new_default(self) -> User:
+        """The default user where nobody says otherwise: all rights, and `requirepass`."""
         user = User(DEFAULT)
-        for rule in (b"on", b"nopass", b"~*", b"&*", b"+@all"):
+        password = self._server.config.requirepass.encode("utf-8", "surrogateescape")
+        for rule in (b"on", b">" + password if password else b"nopass", b"~*", b"&*", b"+@all"):
             user.apply(rule)
         return user
 

@@ -359,6 +359,23 @@ async def test_a_file_of_users_is_read_and_written(
     assert await admin.ask("ACL", "USERS") == [b"alice", b"default"]
 
 
+async def test_a_file_without_the_default_user_leaves_his_password(
+    serve: Any, connect: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "users.acl"
+    file.write_text("user alice on >pw ~* +@all\n")
+    server = await serve(aclfile=str(file), requirepass="secret")
+    client = await connect(server)
+    assert await client.ask("AUTH", "secret") == b"OK"
+    assert await client.ask("ACL", "LOAD") == b"OK"
+    assert "NOAUTH" in str(await (await connect(server)).ask("PING"))
+    await client.ask("ACL", "DELUSER", "alice")
+    await client.ask("ACL", "SAVE")
+    file.write_text("user default on nopass ~* +@all\n")
+    assert await client.ask("ACL", "LOAD") == b"OK"
+    assert await (await connect(server)).ask("PING") == b"PONG"
+
+
 @pytest.mark.parametrize("settings", [{"users": "a on +nosuch"}, {"users": "a", "aclfile": "x"}])
 def test_wrong_users_keep_the_server_from_starting(settings: Any) -> None:
     with pytest.raises(ConfigError):
