@@ -373,6 +373,7 @@ class ServerView(Protocol):
     rates: Rates  # commands and bytes a second; sampled in the background
     lately: Lately  # reads and waits of the recent past; sampled in the background
     ledger: Any  # prefetches: `issued` and `outcomes` (useful, late, wasted, dropped)
+    prefetcher: Any  # what prediction may do: its `predictor`, and `worth`, the gate
     loop_lag: float  # seconds the event loop was late, lately
     unreachable: dict[str, str]  # backings that failed when last tried, and why
 

@@ -81,6 +81,10 @@ def _prediction(server: ServerView) -> Iterator[tuple[str, Any]]:
     used = outcomes["useful"] + outcomes["late"]
     ended = used + outcomes["wasted"]
     yield "prediction", "on" if server.config.prediction else "off"
+    prefetcher = server.prefetcher
+    yield "prediction_memory", prefetcher.predictor.nbytes
+    yield "prediction_memory_most", prefetcher.predictor.budget_bytes
+    yield "prediction_gate", "closed" if prefetcher.worth.closed else "open"
     yield "prefetch_issued", ledger.issued
     for outcome, count in outcomes.items():
         yield f"prefetch_{outcome}", count

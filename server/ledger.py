@@ -29,6 +29,8 @@ BOOK_BYTES = 320  # a book, its texts, its place in the dictionary
 EVIDENCE = 30  # outcomes before a rule may be switched off
 MEMORY = 400
 PROBE = 50
+LIKELY = 0.5  # a score from which a switched-off rule is probed more often
+PROBE_LIKELY = 3
 RECENT = 1024
 
 
@@ -84,15 +86,19 @@ class Ledger:
         self.rules: dict[str, Book] = {}
         self.recent: deque[Outcome] = deque(maxlen=RECENT)
 
-    def allows(self, rule: str, *, probe: bool = True) -> bool:
-        """Whether a candidate of this rule may go out; a probe counts what it holds back."""
+    def allows(self, rule: str, *, probe: bool = True, score: float = 0.0) -> bool:
+        """Whether a candidate of this rule may go out; a probe counts what it holds back.
+
+        A rule names many kinds of candidates. One that is likely by its own `score` is tried
+        more often while the rule is off, so that unlikely ones do not stand in its way for long.
+        """
         book = self.rules.get(rule)
         if book is None or not self.is_off(book):
             return True
         if not probe:
             return False
         book.held_back += 1
-        return book.held_back % PROBE == 0
+        return book.held_back % (PROBE if score < LIKELY else PROBE_LIKELY) == 0
 
     def is_off(self, book: Book) -> bool:
         """Whether the book's measured precision is below the floor."""
@@ -119,6 +125,11 @@ class Ledger:
         self.recent.append(
             Outcome(now, key, evidence.rule, evidence.trigger, evidence.score, outcome)
         )
+
+    def forgive(self) -> None:
+        """The first Plan is there: what was sent before, on guesses, says nothing of the rules."""
+        for book in self.rules.values():
+            book.good = book.bad = 0.0
 
     def book(self, rule: str) -> Book:
         """The book of a rule, opened at its first prefetch."""

@@ -226,7 +226,7 @@ class Prefetcher:
                 reason = "below the threshold"
             elif room <= 0:
                 reason = "no room"
-            elif not self.ledger.allows(candidate.rule, probe=probe):
+            elif not self.ledger.allows(candidate.rule, probe=probe, score=score):
                 reason = "its rule is off"
             else:
                 room -= 1
@@ -282,6 +282,8 @@ class Prefetcher:
     def adopt(self, plan: Plan) -> None:
         """A new Plan was published."""
         self.predictor.adopt(plan)
+        if self.plan is None:
+            self.ledger.forgive()
         self.plan = plan
         if self.on_plan is not None:
             self.on_plan(plan)

@@ -72,3 +72,25 @@ def test_a_reset_keeps_what_decides_about_rules() -> None:
     ledger.reset()
     assert ledger.issued == 0 and ledger.precision is None
     assert ledger.active_rules() == 0
+
+
+def test_likely_candidates_bring_a_rule_back_soon() -> None:
+    ledger = Ledger(floor=0.25)
+    run(ledger, ["wasted"] * 60, "mixed")
+    sent = 0
+    while not ledger.allows("mixed", probe=False):
+        if ledger.allows("mixed", score=0.9):
+            run(ledger, ["useful"], "mixed")
+        sent += 1
+        assert sent < 150
+    assert sent > 30  # but not at once: a score may be wrong, too
+
+
+def test_failures_before_the_first_plan_are_forgiven() -> None:
+    ledger = Ledger()
+    for _ in range(100):
+        ledger.close(b"k", evidence("guessed"), "wasted", 0)
+    assert not ledger.allows("guessed", probe=False)
+    ledger.forgive()
+    assert ledger.allows("guessed", probe=False)
+    assert ledger.outcomes["wasted"] == 100  # what happened is still told
