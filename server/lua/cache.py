@@ -12,7 +12,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from antecache.server.errors import ClientError
-from antecache.server.lua.interpreter import Interpreter, ScriptError
+from antecache.server.lua.handover import ScriptError
+from antecache.server.lua.interpreter import Interpreter
 from antecache.server.lua.script import Script
 
 MAX_EVALUATED = 500  # LRU_CACHE_SCRIPTS of Redis 7.4

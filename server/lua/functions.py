@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 
 from antecache.server.errors import ClientError
 from antecache.server.lua import libraries
-from antecache.server.lua.interpreter import Interpreter, ScriptError
+from antecache.server.lua.handover import ScriptError
+from antecache.server.lua.interpreter import Interpreter
 from antecache.server.lua.libraries import Function, Library
 
 

@@ -24,6 +24,17 @@ class Failure(Exception):
     """redis.call failed: the error leaves the script unless it is caught there."""
 
 
+class ScriptError(Exception):
+    """A script ended in an error: its text, where, and whether it was counted already."""
+
+    def __init__(self, text: str, source: str = "", line: int = 0, counted: bool = False) -> None:
+        super().__init__(text)
+        self.text = text
+        self.source = source
+        self.line = line
+        self.counted = counted
+
+
 def constants() -> dict[bytes, Any]:
     """What scripts find in `redis` beside its functions."""
     major, minor, patch = map(int, REDIS_VERSION.split("."))

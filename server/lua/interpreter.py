@@ -20,6 +20,7 @@ from antecache.server.errors import ClientError
 from antecache.server.lua import natives
 from antecache.server.lua.handover import (
     Failure,
+    ScriptError,
     arguments,
     constants,
     log_message,
@@ -55,17 +56,6 @@ class Run(Protocol):
 
     def register(self, arguments: list[Any]) -> str | None:
         """redis.register_function; returns what is wrong."""
-
-
-class ScriptError(Exception):
-    """A script ended in an error: its text, where, and whether it was counted already."""
-
-    def __init__(self, text: str, source: str = "", line: int = 0, counted: bool = False) -> None:
-        super().__init__(text)
-        self.text = text
-        self.source = source
-        self.line = line
-        self.counted = counted
 
 
 class Interpreter:

@@ -21,7 +21,8 @@ from antecache.server.errors import INTERNAL, ClientError
 from antecache.server.lua.cache import ScriptCache
 from antecache.server.lua.execution import Execution
 from antecache.server.lua.functions import Functions
-from antecache.server.lua.interpreter import Interpreter, ScriptError
+from antecache.server.lua.handover import ScriptError
+from antecache.server.lua.interpreter import Interpreter
 from antecache.server.lua.libraries import Function, Library
 from antecache.server.lua.replies import reply_of
 from antecache.server.lua.runner import DETACHED, Runner
