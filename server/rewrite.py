@@ -32,7 +32,8 @@ def rewrite(path: Path, config: Config) -> None:
         document = tomlkit.parse(path.read_text("utf-8"))
     except TOMLKitError as error:
         raise ValueError(f"{path} is not TOML: {error}") from None
-    written = {_attribute(key): key for key in document}
+    said = document.unwrap()
+    written = {_attribute(key): key for key in said}
     for name, field in FIELDS.items():
         if name in TABLES:
             continue
@@ -42,7 +43,7 @@ def rewrite(path: Path, config: Config) -> None:
             if value != field.default:
                 # Above the first table: below, it would be one of the table's.
                 document[name.replace("_", "-")] = toml_value(name, value)
-        elif read_setting(name, document[key].unwrap()) != value:
+        elif read_setting(name, said[key]) != value:
             document[key] = toml_value(name, value)
     _replace(path, tomlkit.dumps(document))
 

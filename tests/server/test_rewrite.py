@@ -18,6 +18,8 @@ FILE = """\
 maxmemory = "100mb"  # half the machine
 maxmemory-policy = "allkeys-lru"
 timeout = 300
+prediction = true
+row-budget = 0.5
 metrics-port = 0
 port = 0
 backing = "memory://?prefix=a"
