@@ -31,7 +31,7 @@ _PRIOR_RATE: Final = 0.4
 _PRIOR_EXPECTED: Final = 8.0
 _PRIOR_PART: Final = 0.2
 #: waits an event that a log may cost on trial
-_FREE: Final = 0.004
+_FREE: Final = 0.0025
 #: and part of what it saves that it may cost without regard to the scouts
 _PAID: Final = 1 / 8
 #: waits an event that listening may cost while the gate is closed

@@ -36,8 +36,8 @@ STEEPER: Final = 1.5
 PRIOR: Final = 0.02
 PRIOR_EVENTS: Final = 30.0
 #: waits that prediction may cost on balance: some, and so many of the reads, lately
-LEAST_LOSS: Final = 8.0
-LOSS: Final = 0.0008
+LEAST_LOSS: Final = 6.0
+LOSS: Final = 0.0006
 LATELY: Final = 1_000_000
 #: how many times its price prediction must promise to be worth for a closed gate to open at
 #: once; twice that after each time that it was believed in vain
