@@ -33,7 +33,7 @@ LIMIT = 200_000
 
 
 NAMED_SESSION, DECLARED_SESSION = 1 << 32, 1 << 33
-"""First numbers of sessions that CLIENT SETNAME or PREDICTOR SESSION named; connections are below."""
+"""First numbers of sessions that CLIENT SETNAME or PREDICTOR SESSION named, above connections."""
 
 
 def session_number(name: bytes, *, declared: bool = False) -> int:

@@ -1,8 +1,7 @@
 """Builds the server from a `Config`; the only file that names all the parts.
 
-`Server` owns the parts, is what handlers see as `ServerView`, and runs the
-background round (`hz` times a second): expiry, memory, idle clients, garbage.
-`run.py` makes a process of it.
+`Server` owns the parts and is what handlers see as `ServerView`. What happens in
+the background stands in `rounds.py`; `run.py` makes a process of it.
 """
 
 from __future__ import annotations
@@ -13,19 +12,20 @@ import logging
 import secrets
 import sys
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from antecache.policies import registry as policies
 from antecache.policies.base import Policy
 from antecache.predictor import registry as predictors
-from antecache.predictor.messages import Hello
 from antecache.predictor.plan import Plan
 from antecache.predictor.trainer import Trainer
-from antecache.server import command, errors, monitor, process
+from antecache.server import command, errors, process
 from antecache.server.accesslog import AccessLog
 from antecache.server.acl.users import Users
+from antecache.server.attention import Attention
 from antecache.server.backing.base import Backing, Source
 from antecache.server.backing.registry import open_backing
 from antecache.server.backing.sources import Sources
@@ -39,6 +39,7 @@ from antecache.server.forecast import Foresight
 from antecache.server.histogram import Histogram
 from antecache.server.http import MetricsServer
 from antecache.server.hugepages import HugePages
+from antecache.server.learning import Learning, adopt_history, hello
 from antecache.server.ledger import Ledger
 from antecache.server.listeners import Listeners
 from antecache.server.loader import Loader
@@ -49,6 +50,7 @@ from antecache.server.prefetch import Prefetcher
 from antecache.server.pubsub import PubSub
 from antecache.server.rates import Rates
 from antecache.server.restart import Parts, Restart
+from antecache.server.rounds import rounds
 from antecache.server.rules import RuleBook
 from antecache.server.session import Session
 from antecache.server.slowlog import SlowLog
@@ -62,10 +64,7 @@ from antecache.server.whatif import Ghostly, Lately
 
 log = logging.getLogger(__name__)
 
-DEFAULT_CACHE = 1 << 30  # the cache a history is rehearsed with where nothing limits it
-NEWS = 10.0  # seconds for which a failed load makes its source unreachable
 AT_ONCE = 512  # connections that messages are written to before others get their turn
-TYPICAL_ENTRY = 1024  # bytes, where only bytes are limited
 
 
 class Server:
@@ -89,7 +88,6 @@ class Server:
         self.port = config.port
         self.loop_lag = 0.0
         self.huge_pages = HugePages()
-        self.attending = False  # whether every command is looked at (MONITOR, CLIENT PAUSE)
         self.unreachable: dict[str, str] = {}
         self.policy_choice = policies.parse_maxmemory_policy(config.policy)
         self.store = Store(
@@ -110,11 +108,10 @@ class Server:
         self.loader = Loader(self.store, self._owner, self.stats, observe_seconds=self._load_took)
         self.store.on_flush = self.loader.overtake_all
         self.ledger = Ledger(floor=config.precision_floor)
-        self.predictor = predictors.find(config.predictor)(max(config.prediction_bytes, 1))
         self.prefetcher = Prefetcher(
             self.store,
             self._owner,
-            self.predictor,
+            predictors.find(config.predictor)(max(config.prediction_bytes, 1)),
             self.ledger,
             self.loader,
             self.access,
@@ -133,6 +130,9 @@ class Server:
         self.store.on_first_use = self.followups.first_use
         self.store.on_unused = self.prefetcher.unused
         self.dispatch = Dispatch(self.store, self.stats, self.loader, self.access)
+        self.attention = Attention(
+            self.dispatch, self.store, self.scripts, self.monitors, self.clients
+        )
         self.tracking = Tracking(
             self.store, self.clients, self.dispatch.current, config.tracking_table_max_keys
         )
@@ -144,8 +144,17 @@ class Server:
         self.trainer = Trainer(
             drain=self.access.drain,
             publish=self.plans.adopt,
-            adopt_history=self._adopt_history,
-            settings=self._hello(),
+            adopt_history=partial(adopt_history, self.prefetcher),
+            settings=hello(config),
+        )
+        self.learning = Learning(
+            config,
+            self.store,
+            self.dispatch,
+            self.access,
+            self.prefetcher,
+            self.followups,
+            self.trainer,
         )
         self.restart = Restart(
             Parts(
@@ -166,11 +175,6 @@ class Server:
         self._metrics = MetricsServer(self, config.metrics_host, config.metrics_port)
         self._round: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
-        self._switching = asyncio.Lock()
-        self._paused_until = 0
-        self._pause_mode = "all"
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.imports: dict[str, Any] = {}
 
     # -- starting and stopping ----------------------------------------------
 
@@ -198,12 +202,12 @@ class Server:
         self.base_memory = process.resident_bytes()
         self._check_maxmemory()
         self.restart.start(saved)
-        await self.set_prediction(config.prediction)
-        self._measure()
+        await self.learning.switch(config.prediction)
+        self.measure()
         self.restart.begin(saved)
-        self._round = loop.create_task(self._rounds())
+        self._round = loop.create_task(rounds(self))
         if config.history:
-            self.import_history(config.history)
+            self.learning.import_history(config.history)
 
     async def stop(self) -> None:
         """Close everything that `start` opened; may be called after a failed start."""
@@ -269,50 +273,7 @@ class Server:
         self.watches.forget(session)
         self.pubsub.forget(session)
         self.tracking.end(session)
-        self.look_around()
-
-    def look_around(self) -> None:
-        """Whether dispatch must ask before each command: MONITOR or CLIENT PAUSE is on."""
-        paused = self._paused_until > self.store.now
-        watching = bool(self.monitors) or paused or self.scripts.busy
-        self.dispatch.attention = self._attend if watching else None
-        if self.attending != watching:
-            self.attending = watching
-            for session in self.clients.values():
-                session.look()
-
-    def _attend(
-        self, session: Session, argv: list[bytes], commands: Sequence[list[bytes]], index: int
-    ) -> bool:
-        """Feed the monitors; true when a pause holds this command and the rest back."""
-        if self.scripts.busy:
-            self.scripts.attend(session, commands, index)
-            session.flush()
-            return True
-        row = command.find(argv)
-        if row is None:
-            return False
-        exempt = (row.parent or row).name in ("client", "shutdown", "quit")
-        paused = self._paused_until > self.store.now and not exempt
-        writes = row.write or row.name in ("exec", "publish", "spublish")
-        if paused and (writes or self._pause_mode == "all"):
-            session.hold(list(commands[index:]))
-            session.flush()
-            return True
-        if self.monitors:
-            monitor.feed(self.monitors, session, argv, row)
-        return False
-
-    def pause(self, until_ms: int, mode: str) -> None:
-        """CLIENT PAUSE and UNPAUSE (`until_ms` 0)."""
-        if until_ms:
-            until_ms = max(until_ms, self._paused_until)
-        self._paused_until, self._pause_mode = until_ms, mode
-        self.look_around()
-        if not until_ms:
-            for session in list(self.clients.values()):
-                if session.held:
-                    asyncio.get_running_loop().call_soon(session.release)
+        self.attention.look()
 
     def watch_slow(self) -> None:
         """Work out from when on a command is slow: SLOWLOG, LATENCY and its histograms ask."""
@@ -362,7 +323,7 @@ class Server:
     def metadata(self) -> dict[str, int]:
         """Bytes beyond entries and process, by part."""
         return {
-            "predictor": self.predictor.nbytes,
+            "predictor": self.prefetcher.predictor.nbytes,
             "links": self.followups.nbytes if self.config.prediction else 0,
             "ledger": self.ledger.nbytes,
             "accesslog": 16 * len(self.access.items),
@@ -376,10 +337,6 @@ class Server:
         """Bytes in use: the entries, the metadata and the process itself."""
         return self.base_memory + self.store.used + sum(self.metadata().values())
 
-    def trainer_status(self) -> dict[str, Any]:
-        """What the trainer does and did."""
-        return self.trainer.status()
-
     def set_policy(self, text: str) -> None:
         """CONFIG SET maxmemory-policy; ValueError when there is no such policy."""
         self.policy_choice = policies.parse_maxmemory_policy(text)
@@ -390,7 +347,7 @@ class Server:
     def set_maxmemory(self, size: int) -> None:
         """CONFIG SET maxmemory."""
         self.config.maxmemory = size
-        self._measure()
+        self.measure()
         self.store.enforce()
 
     def _policy(self) -> Policy:
@@ -401,135 +358,7 @@ class Server:
     def _owner(self, key: bytes) -> Source | None:
         return self.sources.owner(key)
 
-    # -- prediction ---------------------------------------------------------
-
-    async def set_prediction(self, on: bool) -> None:
-        """Start or stop logging, learning and prefetching."""
-        self.config.prediction = on
-        self.prefetcher.enabled = on
-        self.dispatch.logging = on
-        self.dispatch.entered = None
-        store = self.store
-        if on:
-            self.predictor.resize(self.config.prediction_bytes)
-            store.record = self.followups.recorder(self.access.items.append)
-            store.record_miss = self.followups.miss_recorder(self.access.miss)
-        else:
-            store.record = _nothing
-            store.record_miss = _nothing
-        async with self._switching:  # the process follows, at its own pace, the last word
-            if on and self.config.prediction:
-                await self.trainer.start()
-            elif not on:
-                await self.trainer.stop()
-                self.access.items.clear()
-
-    def predict(self, on: bool) -> None:
-        """PREDICTOR ON | OFF."""
-        self._spawn(self.set_prediction(on))
-
-    def import_history(self, path: str) -> None:
-        """PREDICTOR IMPORT, --history: learn from recorded accesses, in the background."""
-        self.imports = {"file": path, "state": "running"}
-
-        async def work() -> None:
-            try:
-                result = await self.trainer.import_history(path)
-            except Exception as error:
-                log.error("history %s: %s", path, error)
-                self.imports = {"file": path, "state": "failed", "reason": str(error)}
-            else:
-                self.imports = {"file": path, "state": "done", **result}
-
-        self._spawn(work())
-
-    async def _adopt_history(self, state: bytes) -> None:
-        """Take over what a rehearsal remembered; read in a thread, since it may be megabytes."""
-        fresh = type(self.predictor)(self.predictor.budget_bytes)
-        await asyncio.to_thread(fresh.load, state)
-        if self.plan is not None:
-            fresh.adopt(self.plan)
-        self.predictor = self.prefetcher.predictor = fresh
-
-    def _hello(self) -> Hello:
-        """What the trainer must know of this server: it rehearses a cache of the same size."""
-        config = self.config
-        capacity = config.maxkeys or (config.maxmemory or DEFAULT_CACHE) // TYPICAL_ENTRY
-        return Hello(
-            predictor=config.predictor,
-            budget=max(config.prediction_bytes, 1),
-            capacity=max(capacity, 1),
-            charged=bool(config.maxmemory) and not config.maxkeys,
-            memory_limit=config.trainer_maxmemory,
-            models=config.models,
-            record=config.access_log,
-            record_limit=config.access_log_size,
-        )
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    # -- the background round -----------------------------------------------
-
-    async def _rounds(self) -> None:
-        interval = 1 / self.config.hz
-        rounds = 0
-        loop = asyncio.get_running_loop()
-        due = loop.time() + interval
-        while True:
-            await asyncio.sleep(max(0.0, due - loop.time()))
-            late = max(0.0, loop.time() - due)
-            self.loop_lag = max(late, self.loop_lag * 0.9)
-            due = max(due + interval, loop.time())
-            rounds += 1
-            try:
-                self._tick(rounds)
-            except Exception:
-                log.exception("background round failed")
-
-    def _tick(self, rounds: int) -> None:
-        if self.scripts.busy:
-            return  # nothing but the script touches the store
-        store = self.store
-        self.dispatch.set_clock()
-        started = time.perf_counter_ns()
-        store.expire_cycle()
-        expired = time.perf_counter_ns()
-        self.spikes.add("expire-cycle", expired - started)
-        self.tracking.tick()
-        self._measure()
-        measured = time.perf_counter_ns()
-        store.enforce()
-        self.spikes.add("eviction-cycle", time.perf_counter_ns() - measured)
-        self.timings.sample(command.every())
-        self.rates.sample(time.monotonic(), self.stats)
-        self.lately.look(self)
-        process.collect_young(settle=rounds % (10 * self.config.hz) == 0)
-        if not self.config.prediction:
-            self.access.items.clear()
-        if self._paused_until and self._paused_until <= store.now:
-            self.pause(0, "all")
-        if rounds % self.config.hz == 0:
-            self._every_second()
-
-    def _every_second(self) -> None:
-        now = time.time()
-        self.huge_pages.advise()
-        if self.config.timeout:
-            for session in list(self.clients.values()):
-                idle = now - session.last_active > self.config.timeout
-                listens = session.monitoring or session.subscriptions is not None
-                if idle and session.waiting is None and not listens:
-                    session.kill()
-        # A failure counts as news for a while only: a node that gets no traffic because it
-        # is not ready would otherwise never learn that its database is back.
-        self.unreachable = {
-            name: text for name, (text, at) in self.loader.failing.items() if now - at < NEWS
-        }
-        for session in list(self.slow_readers):
-            self.check_output(session, now)
+    # -- output ---------------------------------------------------------------
 
     def flush_soon(self, session: Session) -> None:
         """Something was delivered to a connection: write it at the end of this turn of the loop."""
@@ -549,7 +378,7 @@ class Server:
         kind = "normal" if session.subscriptions is None else "pubsub"
         session.check_output(self.config.output_limits[kind], now or time.time())
 
-    def _measure(self) -> None:
+    def measure(self) -> None:
         """Work out how many bytes the entries may take."""
         used = self.memory()
         self.peak_memory = max(self.peak_memory, used)
@@ -561,10 +390,6 @@ class Server:
         policy = self.store.policy
         if isinstance(policy, Ghostly):
             policy.memory = self.store.room + policy.metadata_bytes if limit else sys.maxsize
-
-
-def _nothing(_: bytes) -> None:
-    """What records an access while nothing learns from it."""
 
 
 def _is_local(address: str) -> bool:

@@ -374,6 +374,9 @@ class ServerView(Protocol):
     lately: Lately  # reads and waits of the recent past; sampled in the background
     ledger: Any  # prefetches: `issued` and `outcomes` (useful, late, wasted, dropped)
     prefetcher: Any  # what prediction may do: its `predictor`, and `worth`, the gate
+    trainer: Any  # the learning process: `status()`, `retrain()`
+    learning: Any  # prediction as a whole: `switch_soon(on)`, `import_history(path)`, `imports`
+    attention: Any  # `look()`: `monitors` changed; `pause(until_ms, mode)`: CLIENT PAUSE
     loop_lag: float  # seconds the event loop was late, lately
     unreachable: dict[str, str]  # backings that failed when last tried, and why
 
@@ -393,26 +396,14 @@ class ServerView(Protocol):
     def metadata(self) -> dict[str, int]:
         """Bytes beyond entries and process, by part (log, plan, policy ...)."""
 
-    def trainer_status(self) -> dict[str, Any]:
-        """`Trainer.status`: figures by name, None where the process has not reported yet."""
-
     def set_policy(self, text: str) -> None:
         """Change maxmemory-policy; ValueError when there is no such policy."""
 
     def set_maxmemory(self, size: int) -> None:
         """Change maxmemory (bytes; 0 for no limit)."""
 
-    def predict(self, on: bool) -> None:
-        """Start or stop prediction; sets `config.prediction`."""
-
     def watch_slow(self) -> None:
         """What SLOWLOG or LATENCY asks for changed."""
-
-    def look_around(self) -> None:
-        """`monitors` changed."""
-
-    def pause(self, until_ms: int, mode: str) -> None:
-        """Hold back commands ("all", or "write": those that write) until a Unix time in ms."""
 
     def shutdown(self) -> None:
         """Stop serving, soon after the current batch of commands."""

@@ -208,7 +208,7 @@ def _backing(server: ServerView) -> Iterator[Metric]:
 
 
 def _prediction(server: ServerView) -> Iterator[Metric]:
-    ledger, plan, trainer = server.ledger, server.plan, server.trainer_status()
+    ledger, plan, trainer = server.ledger, server.plan, server.trainer.status()
     yield _counter("antecache_prefetch_issued", "Keys fetched ahead.", ledger.issued)
     outcomes = CounterMetricFamily(
         "antecache_prefetch_outcome", "What became of them.", labels=("outcome",)

@@ -152,7 +152,7 @@ class Session(asyncio.Protocol):
         """Whether dispatch must take the slower way for this session, or may not run at all."""
         self.busy = self._waiting is not None or self._held or self._closing
         self.special = (
-            self.server.attending
+            self.server.attention.on
             or not self._authenticated
             or not self.account.unrestricted
             or self._transaction is not None

@@ -257,9 +257,7 @@ def _filters(client: ClientView, argv: Argv) -> tuple[bool, list[Callable[[Clien
     return keep_self, tests
 
 
-def _filter(
-    name: bytes, value: bytes, users: Collection[bytes]
-) -> Callable[[ClientView], bool]:
+def _filter(name: bytes, value: bytes, users: Collection[bytes]) -> Callable[[ClientView], bool]:
     if name == b"id":
         number = integer(value, BAD_ID)
         if number < 1:

@@ -113,7 +113,7 @@ def pause(client: ClientView, argv: Argv) -> Any:
     milliseconds = integer(argv[2], "ERR timeout is not an integer or out of range")
     if milliseconds < 0:
         raise ClientError("ERR timeout is negative")
-    client.server.pause(client.server.store.now + milliseconds, mode.decode())
+    client.server.attention.pause(client.server.store.now + milliseconds, mode.decode())
     return OK
 
 
@@ -127,5 +127,5 @@ def pause(client: ClientView, argv: Argv) -> Any:
 )
 def unpause(client: ClientView, argv: Argv) -> Any:
     """End a CLIENT PAUSE."""
-    client.server.pause(0, "all")
+    client.server.attention.pause(0, "all")
     return OK

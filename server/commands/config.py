@@ -137,7 +137,7 @@ def _apply(server: ServerView, setting: Setting, value: Any) -> None:
         server.set_policy(value)
     elif field == "prediction":
         if value != config.prediction:
-            server.predict(value)
+            server.learning.switch_soon(value)
     elif field == "client_output_buffer_limit":
         value = merged_limits(config.client_output_buffer_limit, value)
     setattr(config, field, value)

@@ -159,6 +159,6 @@ def quit_(client: ClientView, argv: Argv) -> Any:
 def reset(client: ClientView, argv: Argv) -> str:
     """Back to the state of a new connection: transaction, database, name, protocol, login."""
     client.server.monitors.discard(client)
-    client.server.look_around()
+    client.server.attention.look()
     client.reset()
     return "RESET"

@@ -27,7 +27,7 @@ def monitor(client: ClientView, argv: Argv) -> Any:
         return Encoded(b"")  # as Redis: a second MONITOR is not answered
     client.monitoring = True
     client.server.monitors.add(client)
-    client.server.look_around()
+    client.server.attention.look()
     return OK
 
 

@@ -38,7 +38,7 @@ def status(client: Any, argv: Argv) -> dict[str, Any]:
     server = client.server
     prefetcher, ledger, stats = server.prefetcher, server.ledger, server.stats
     plan = server.plan
-    trainer = server.trainer_status()
+    trainer = server.trainer.status()
     rows = sum(stats.demand_rows.values()), sum(stats.prefetch_rows.values())
     return {
         "prediction": "on" if prefetcher.enabled else "off",
@@ -59,7 +59,7 @@ def status(client: Any, argv: Argv) -> dict[str, Any]:
         "plans-refused": server.plans.refused,
         "plan-refused-because": server.plans.reason.encode(),
         "trainer": {name: _shown(value) for name, value in trainer.items()},
-        "import": {name: _shown(value) for name, value in server.imports.items()},
+        "import": {name: _shown(value) for name, value in server.learning.imports.items()},
         "warming": {name: _shown(value) for name, value in server.restart.progress.items()},
         "reads": server.store.hits + server.store.misses,
         "waits": stats.waits,
@@ -136,7 +136,7 @@ def retrain(client: Any, argv: Argv) -> Any:
 )
 def on(client: Any, argv: Argv) -> Any:
     """OK; what was learned before OFF is still there."""
-    client.server.predict(True)
+    client.server.learning.switch_soon(True)
     return OK
 
 
@@ -149,7 +149,7 @@ def on(client: Any, argv: Argv) -> Any:
 )
 def off(client: Any, argv: Argv) -> Any:
     """OK; prefetched entries stay."""
-    client.server.predict(False)
+    client.server.learning.switch_soon(False)
     return OK
 
 
@@ -165,9 +165,9 @@ def import_(client: Any, argv: Argv) -> str:
     server = client.server
     if not server.prefetcher.enabled:
         raise ClientError("ERR prediction is off")
-    if server.imports.get("state") == "running":
+    if server.learning.imports.get("state") == "running":
         raise ClientError("ERR an import is already running")
-    server.import_history(argv[2].decode("utf-8", "surrogateescape"))
+    server.learning.import_history(argv[2].decode("utf-8", "surrogateescape"))
     return "Background import started"
 
 

@@ -165,7 +165,7 @@ class Scripts:
         self._server.dispatch.blocked.suspended = True
         self._server.dispatch.frozen = []
         self._server.loader.gate = asyncio.Event()
-        self._server.look_around()
+        self._server.attention.look()
         return SILENT
 
     def execute(self, client: Any, argv: Argv) -> Any:
@@ -247,7 +247,7 @@ class Scripts:
         dispatch.blocked.suspended = False
         server.loader.gate.set()
         server.loader.gate = None
-        server.look_around()
+        server.attention.look()
         if session.waiting is suspended:
             if suspended is not None and suspended.reply_mode == "on":
                 session.reply(result)

@@ -246,10 +246,10 @@ async def test_history_makes_a_new_server_predict_at_once(
             out.write(f"{second},1,a:{number},1\n{second},1,b:{number},1\nbroken line\n")
     reply = await client.execute_command("PREDICTOR", "IMPORT", str(file))
     assert reply == b"Background import started"
-    while server.imports["state"] == "running":
+    while server.learning.imports["state"] == "running":
         await asyncio.sleep(0.01)
-    assert server.imports["state"] == "done", server.imports
-    assert server.imports["accesses"] == 6000 and server.imports["skipped"] == 3000
+    assert server.learning.imports["state"] == "done", server.learning.imports
+    assert server.learning.imports["accesses"] == 6000 and server.learning.imports["skipped"] == 3000
     await visit(client, [rng.randrange(KEYS) for _ in range(100)])
     assert server.ledger.outcomes["useful"] > 40
 
@@ -258,10 +258,10 @@ async def test_a_history_that_is_not_there_is_a_clear_failure(
     server: Server, client: redis.asyncio.Redis
 ) -> None:
     await client.execute_command("PREDICTOR", "IMPORT", "/no/such/file.csv")
-    while server.imports["state"] == "running":
+    while server.learning.imports["state"] == "running":
         await asyncio.sleep(0.01)
-    assert server.imports["state"] == "failed"
-    assert "/no/such/file.csv" in server.imports["reason"]
+    assert server.learning.imports["state"] == "failed"
+    assert "/no/such/file.csv" in server.learning.imports["reason"]
 
 
 async def test_the_gate_and_the_memory_are_shown(
