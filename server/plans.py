@@ -32,6 +32,8 @@ KEPT: Final = 4
 _AHEAD: Final = 300.0
 #: later candidates from which a Plan is judged, and how much worse than no calibration it may be
 _ENOUGH, _WORSE = 200, 1.25
+#: and a difference of log losses that is none: what always comes true needs no calibration
+_HARDLY = 0.02
 
 
 class Plans:
@@ -70,7 +72,8 @@ class Plans:
             and (plan.created < current.created or plan.trained_on < current.trained_on)
         ):
             return f"it is older than plan {current.version}, which is in use"
-        if held.trials >= _ENOUGH and held.log_loss > _WORSE * held.raw_log_loss:
+        worst = max(_WORSE * held.raw_log_loss, held.raw_log_loss + _HARDLY)
+        if held.trials >= _ENOUGH and held.log_loss > worst:
             return (
                 f"its log loss on later candidates is {held.log_loss:.3f}, "
                 f"without any calibration {held.raw_log_loss:.3f}"
