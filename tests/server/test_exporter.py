@@ -63,6 +63,7 @@ async def scrape() -> AsyncIterator[Scrape]:
 async def work(port: int) -> None:
     """Something to be seen in the series."""
     async with redis.asyncio.Redis(port=port) as client:
+        await client.config_resetstat()
         await client.mset({f"k{n}": n for n in range(20)})
         await client.expire("k1", 100)
         for n in range(30):
