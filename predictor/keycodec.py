@@ -74,9 +74,10 @@ class Template:
     name    the text with `*` for each number
     digits  hex digits, 0 for decimal
     other   a template of the same form and another width, or None
+    around  for `NUMBER`, `text:NUMBER` and `text:NUMBER:text` the text, else None
     """
 
-    __slots__ = ("base", "bits", "digits", "form", "name", "other", "split")
+    __slots__ = ("around", "base", "bits", "digits", "form", "name", "other", "split")
 
     def __init__(self, form: bytes, digits: int, bits: int, split: int) -> None:
         self.form = form
@@ -85,7 +86,9 @@ class Template:
         self.split = split
         self.base = 0
         self.other: Template | None = None
-        self.name = b"*".join(_pieces(form)).decode("utf-8", "backslashreplace")
+        pieces = _pieces(form)
+        self.name = b"*".join(pieces).decode("utf-8", "backslashreplace")
+        self.around = _around(pieces)
 
 
 class _Shape:
@@ -209,8 +212,9 @@ class Codec:
                 around, field = key[: first + 1] + key[last:], key[first + 1 : last]
         if field.isdigit() and (field[0] != 48 or len(field) == 1):
             base = self._integers.get(around)
-            if base is not None and len(field) <= 10:
-                number = int(field)
+            # a long one may be hex that has no letter by chance
+            if base is not None and (len(field) < 8 or around not in self._hexes):
+                number = int(field) if len(field) <= 10 else TEXT_LIMIT
                 if number < TEXT_LIMIT:
                     return base + number
         else:
@@ -244,14 +248,11 @@ class Codec:
         template, number = self._choose(parts, known, learn)
         if template is None:
             return -1
-        pieces = _pieces(template.form)
-        if len(pieces) == 2 and b"".join(pieces) == around:
-            head, tail = pieces
-            if not around or (head.find(b":") == len(head) - 1 and tail[:1] in (b"", b":")):
-                if template.digits:
-                    self._hexes.setdefault(around, template)
-                elif template.bits == _NARROW:
-                    self._integers[around] = template.base
+        if template.around == around:
+            if template.digits:
+                self._hexes.setdefault(around, template)
+            elif template.bits == _NARROW:
+                self._integers[around] = template.base
         return template.base + number
 
     def _as_known_hex(self, key: bytes, parts: list[bytes], field: bytes) -> int:
@@ -428,6 +429,8 @@ class Codec:
             template.other = made._known.get(form)
             made._known[form] = template
             made._overhead += TEMPLATE_BYTES
+            if digits and template.around is not None:  # `_pack` must know of it, as it did
+                made._hexes.setdefault(template.around, template)
         for shape, fields, templates in state["shapes"]:
             known = made._shapes[shape] = _Shape()
             made._overhead += _SHAPE_BYTES
@@ -453,6 +456,12 @@ def _pieces(form: bytes) -> list[bytes]:
     """The text of a template around its numbers."""
     # no packed key has a zero byte
     return [piece.replace(b"\0", b"%") for piece in _NUMBER.split(form.replace(b"%%", b"\0"))]
+
+
+def _around(pieces: list[bytes]) -> bytes | None:
+    head, tail = pieces[0], pieces[-1]
+    fields = head.find(b":") == len(head) - 1 and tail[:1] in (b"", b":") if head else not tail
+    return head + tail if len(pieces) == 2 and fields else None
 
 
 def _weight(seen: set[bytes] | None) -> int:

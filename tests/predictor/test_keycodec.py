@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from antecache.predictor.keycodec import CODE_BITS, TEXT_LIMIT, Codec
+from antecache.predictor.misslog import MissLog
 
 WORD = st.sampled_from([b"user", b"cart", b"page", b"17", b"0", b"00", b"face", b"", b"%d", b"*"])
 NUMBER = st.one_of(
@@ -20,6 +21,19 @@ KEY = st.one_of(
     st.binary(max_size=40),
     st.lists(st.one_of(WORD, NUMBER, SEPARATOR), max_size=7).map(b"".join),
     st.tuples(WORD, st.just(b":"), NUMBER, st.just(b":"), WORD).map(b"".join),
+)
+
+
+#: numbers that are integers or hex, by length and by chance, in few texts
+MIXED = st.builds(
+    lambda around, number: around % number,
+    st.sampled_from([b"%s", b"u:%s", b"u:%s:a", b"p/%s"]),
+    st.one_of(
+        st.integers(0, 50).map(lambda n: b"%d" % n),
+        st.integers(0, 50).map(lambda n: b"%08x" % (n * 0x1234567)),
+        st.integers(10**7, 1 << 34).map(lambda n: b"%d" % n),
+        st.integers(0, (1 << 40) - 1).map(lambda n: b"%010x" % n),
+    ),
 )
 
 
@@ -47,6 +61,30 @@ def test_a_state_reads_back(keys: list[bytes]) -> None:
     assert [again.decode(code) for code in codes] == [codec.decode(code) for code in codes]
     assert [again.find(key) for key in keys] == [codec.find(key) for key in keys]
     assert [again.name(code) for code in codes] == [codec.name(code) for code in codes]
+
+
+@given(st.lists(MIXED, min_size=1, max_size=60), st.lists(MIXED, max_size=30))
+@example(  # an integer of eight digits, before there was a template of eight hex digits
+    [b"u:01234567", b"u:2468ace0", b"u:10000000", b"u:0", b"u:1", b"u:00000000"], []
+)
+@settings(max_examples=300)
+def test_a_log_goes_on_from_its_state(keys: list[bytes], more: list[bytes]) -> None:
+    """Codes, candidates, and both again after further events of keys that have templates."""
+    log = MissLog(20_000)
+    for key in keys:
+        log.observe(key, demand=True)
+    again = MissLog(20_000)
+    again.load(log.dump())
+    for events in ([], [key for key in keys + more if log.codec.find(key) >= TEXT_LIMIT]):
+        for key in events:
+            log.observe(key, demand=True)
+            again.observe(key, demand=True)
+        for key in keys + more:
+            code = log.codec.find(key)
+            assert again.codec.find(key) == code
+            assert code < 0 or again.codec.decode(code) == log.codec.decode(code) == key
+            assert again.candidates(key) == log.candidates(key)
+        again.check()
 
 
 def learned(*keys: bytes) -> Codec:
