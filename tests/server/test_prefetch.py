@@ -249,7 +249,9 @@ async def test_history_makes_a_new_server_predict_at_once(
     while server.learning.imports["state"] == "running":
         await asyncio.sleep(0.01)
     assert server.learning.imports["state"] == "done", server.learning.imports
-    assert server.learning.imports["accesses"] == 6000 and server.learning.imports["skipped"] == 3000
+    assert (
+        server.learning.imports["accesses"] == 6000 and server.learning.imports["skipped"] == 3000
+    )
     await visit(client, [rng.randrange(KEYS) for _ in range(100)])
     assert server.ledger.outcomes["useful"] > 40
 
