@@ -33,8 +33,10 @@ def test_fields_of_the_key_are_put_into_what_follows() -> None:
     assert keys(rules, b"user:bob") == [b"cart:bob", b"user:bob:orders", b"news"]
     assert keys(rules, b"user:bob:orders") == []
     assert keys(rules, b"user:bob", hit=True) == []
-    assert rules.names() == ["rule user:{id}>cart:{id}", "rule user:{id}>user:{id}:orders"] + [
-        "rule user:{id}>news"
+    assert rules.names() == [
+        "rule user:{id}>cart:{id}",
+        "rule user:{id}>user:{id}:orders",
+        "rule user:{id}>news",
     ]
 
 
