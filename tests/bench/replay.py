@@ -95,15 +95,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     count = min(options.requests, len(keys))
     capacity = max(1, round(options.share * len(layout.keys)))
     history = options.data / f"{_stem(options.trace)}-history.csv"
-    write_history(keys[: len(keys) - count], history)
+    warm = min(options.warm, len(keys) - count)
+    before = keys[len(keys) - count - warm : len(keys) - count]
+    write_history(keys[: len(keys) - count - warm], history)
     console.print(
         f"{options.trace.name}: {len(keys):,} requests of {len(layout.keys):,} keys; "
         f"{count:,} replayed, {capacity:,} keys held; database {url.partition(':')[0]}"
     )
-    bench = Bench(layout, url, capacity, history)
+    bench = Bench(layout, url, capacity, history, before)
     ways: dict[str, Callable[[], Result]] = {
-        "off": lambda: bench.antecache("off", keys[-count:], prediction=False),
-        "on": lambda: bench.antecache("on", keys[-count:], prediction=True, learn=True),
+        "off": lambda: bench.antecache("off", keys[-count:], prediction=False, warm=True),
+        "on": lambda: bench.antecache("on", keys[-count:], prediction=True, learn=True, warm=True),
         "redis": lambda: bench.cache_aside("redis", keys[-count:]),
         "cold off": lambda: bench.antecache("cold off", keys[:count], prediction=False),
         "cold on": lambda: bench.antecache("cold on", keys[:count], prediction=True),
@@ -123,18 +125,30 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class Bench:
-    """What all runs have in common: the rows, where they are, and how many keys are held."""
+    """What all runs have in common: the rows, where they are, and how many keys are held.
 
-    def __init__(self, layout: Layout, url: str, capacity: int, history: Path) -> None:
+    before  what is asked, and not counted, before the requests of every run that is not cold
+    """
+
+    def __init__(
+        self, layout: Layout, url: str, capacity: int, history: Path, before: Sequence[bytes] = ()
+    ) -> None:
         self._layout = layout
         self._url = url
         self._capacity = capacity
         self._history = history
+        self._before = before
         self._config = history.with_name("replay.toml")
         self._config.write_text(layout.config)
 
     def antecache(
-        self, name: str, keys: Sequence[bytes], *, prediction: bool, learn: bool = False
+        self,
+        name: str,
+        keys: Sequence[bytes],
+        *,
+        prediction: bool,
+        learn: bool = False,
+        warm: bool = False,
     ) -> Result:
         """Replay through a fresh antecache."""
         settings = {
@@ -147,6 +161,9 @@ class Bench:
         with start(settings) as server, _client(server.port) as client:
             if learn:
                 self._learn(client, server)
+            if warm:
+                with one_core(server.pid):
+                    self._drive(name, client.get, self._before)
             before = status(client)
             cpu = cpu_seconds(server.pid)
             with one_core(server.pid):
@@ -191,6 +208,8 @@ class Bench:
                 return value
 
             self._calibrate(client, load)
+            self._drive(name, get, self._before)
+            misses = 0
             cpu = cpu_seconds(server.pid)
             with one_core(server.pid):
                 latencies, seconds = self._drive(name, get, keys)
@@ -352,6 +371,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--trace", type=Path, default=TRACES / "orm_busy.csv.gz")
     parser.add_argument("--backing", help="async URL of an empty database instead of SQLite")
     parser.add_argument("--requests", type=int, default=REPLAYED, help="replayed in each run")
+    parser.add_argument("--warm", type=int, default=0, help="asked and not counted before that")
     parser.add_argument("--share", type=float, default=SHARE, help="of the keys held")
     parser.add_argument("--runs", type=_runs, default=RUNS, help=f"of {', '.join(RUNS)}")
     parser.add_argument("--data", type=Path, default=DATA, help="folder of databases, kept")

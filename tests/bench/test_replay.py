@@ -44,17 +44,21 @@ def replay(folder: Path, keys: list[str], *more: str) -> tuple[dict[str, Any], s
 
 @pytest.mark.timeout(180)
 def test_a_cycle_is_learned_and_every_count_is_what_it_must_be(tmp_path: Path) -> None:
-    """A cycle ten times larger than the cache: no policy keeps it, its past predicts all of it."""
+    """A cycle ten times larger than the cache: no policy keeps it, its past predicts all of it.
+
+    Counted once probation has found its size, which takes the first few rounds: until then some
+    rows leave before their turn, how many depends on which arrive in time.
+    """
     cycle = [f"{number % 3}:{number:010x}:{number % 2}" for number in range(KEYS)]
     options = ("--requests", str(2 * KEYS), "--share", "0.1", "--runs", "off,on,cold off,cold on")
-    runs, printed = replay(tmp_path, cycle * 8, *options)
+    runs, printed = replay(tmp_path, cycle * 14, *options, "--warm", str(6 * KEYS))
     off, on = runs["off"], runs["on"]
     assert off["requests"] == on["requests"] == 2 * KEYS
     assert off["waits"] == off["statements"] == off["rows"]  # one key a statement, none ahead
     assert off["waits"] > 0.8 * 2 * KEYS
     assert off["held"] <= HELD and on["held"] <= HELD
     assert on["waits"] < 0.5 * off["waits"]
-    assert on["precision"] > 0.7
+    assert on["precision"] > 0.9
     assert on["useful"] + on["late"] <= on["rows"]
     assert runs["cold off"]["waits"] == off["waits"]
     assert runs["cold on"]["waits"] < off["waits"]  # it learns while it serves
