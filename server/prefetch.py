@@ -24,6 +24,7 @@ from antecache.predictor.budget import HIGHEST, RowBudget
 from antecache.predictor.plan import Plan
 from antecache.server.accesslog import AccessLog
 from antecache.server.backing.base import Source
+from antecache.server.interest import Interest
 from antecache.server.ledger import Ledger
 from antecache.server.store import Entry, Evidence, Store
 from antecache.server.worth import Worth
@@ -31,6 +32,7 @@ from antecache.server.worth import Worth
 MOST = 16  # prefetches a miss
 REVIEW = 200  # events between two looks at what memory is worth
 ELSEWHERE = 1.5  # a candidate in another table must be this much likelier
+OTHERS = ("link ", "rule ")  # evidence that is not the predictor's
 
 Planned = tuple[bytes, Source, Evidence]
 
@@ -90,6 +92,7 @@ class Prefetcher:
         self.plan: Plan | None = None
         self.budget = RowBudget(row_budget)
         self.worth = Worth(store, charged=charged)
+        self.interest = Interest()
         self._review_in = REVIEW
         self.enabled = enabled
         predictor.settle(self.worth.price, 1.0)
@@ -126,6 +129,7 @@ class Prefetcher:
         hopes = len(self._store.probation) * used / (used + ended["wasted"] + 1)
         worth.review(predictor.nbytes, fade, promise=predictor.promise, hopes=hopes)
         predictor.settle(worth.price, fade, closed=worth.closed)
+        self.interest.review(REVIEW, remembered, free=worth.free)
 
     # -- the loader's questions ---------------------------------------------
 
@@ -137,11 +141,15 @@ class Prefetcher:
         store, predictor = self._store, self.predictor
         for key in keys:
             self.worth.missed(store.probation.missed(key, store.residents))
-            if not predictor.idle or self.more is not None:
+            asks, remembers = self.interest.look()
+            asks = asks and not predictor.idle
+            if asks or self.more is not None:
                 source = self._owner(key)
                 if source is not None and source.options.prefetch:
-                    planned += self._consider(key, source, {k for k, _, _ in planned})
-            predictor.observe(key, demand=True)
+                    found = None if asks or self.more is None else self.more(key, [])
+                    planned += self._consider(key, source, {k for k, _, _ in planned}, found)
+            if remembers:
+                predictor.observe(key, demand=True)
             self.budget.row()
             self._event()
         return planned
@@ -207,6 +215,7 @@ class Prefetcher:
             candidates = [] if self.worth.closed else self.predictor.candidates(key)
             if self.more is not None:
                 candidates = self.more(key, candidates)
+        calibrated = self.plan is not None  # until then a score is a guess, or an operator's word
         for candidate in candidates:
             wanted, score = candidate.key, candidate.score
             owner = None
@@ -226,7 +235,7 @@ class Prefetcher:
                 reason = "below the threshold"
             elif room <= 0:
                 reason = "no room"
-            elif not self.ledger.allows(candidate.rule, probe=probe, score=score):
+            elif not self.ledger.allows(candidate.rule, probe=probe, score=score * calibrated):
                 reason = "its rule is off"
             else:
                 room -= 1
@@ -256,7 +265,10 @@ class Prefetcher:
     def _used(self, key: bytes, evidence: Evidence) -> None:
         if self.worth.used(self._store.probation.since_left(key)) and evidence.bucket >= 0:
             self.predictor.credit(evidence.bucket)
-        self.predictor.observe(key, demand=False)
+        if evidence.bucket >= 0 and not evidence.rule.startswith(OTHERS):
+            self.interest.used()
+        if self.interest.remembering:
+            self.predictor.observe(key, demand=False)
         self._event()
 
     def unused(self, entry: Entry, evidence: Evidence) -> None:
