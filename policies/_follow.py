@@ -48,8 +48,10 @@ class Follower:
         if record is not None:
             self._panel.let_fall(record)
 
-    def evict(self) -> Node:
-        """Give up a node that the leading ghost cache does not hold. There must be a node."""
+    def evict(self) -> Node | None:
+        """Give up a node that the leading ghost cache does not hold; None when there is none."""
+        if not self._queue.count:
+            return None
         panel = self._panel
         panel.limit(self._capacity)
         panel.trim()

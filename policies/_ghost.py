@@ -8,7 +8,9 @@ chain. A dictionary of keys would take eight times as much.
 
 The table grows by linear hashing (Litwin, VLDB 1980): each insertion splits at
 most one chain, so that no operation ever stalls on a rebuild of a million
-entries. Two keys with one hash are taken for each other: odds of n / 2^64.
+entries. The list is a ring: where one key comes for each that is forgotten, as
+in a full cache, the newcomer takes the slot of the oldest, and the ring turns by
+one without a link being written. Two keys with one hash are taken for each other: odds of n / 2^64.
 Hashes are Python's, salted per process; no order depends on them, so results do
 not either.
 
@@ -28,17 +30,18 @@ class Ghosts:
     """A FIFO of hashes of keys, each with a payload of 0 to 2^32 - 1."""
 
     __slots__ = (
-        "_chain", "_fresh", "_hash", "_heads", "_mask", "_newer", "_older", "_payload", "_split",
-        "count",
+        "_chain", "_fresh", "_hash", "_heads", "_mask", "_newer", "_older", "_oldest", "_payload",
+        "_split", "count",
     )  # fmt: skip
 
     def __init__(self) -> None:
-        # Slot 0 is the sentinel of the list: _newer[0] is the oldest entry.
+        # Slot 0 stands for none.
         self._hash = array("q", [0])
         self._payload = array("I", [0])
         self._chain = array("I", [0])  # next slot of the same chain; 0 ends it
         self._newer = array("I", [0])
         self._older = array("I", [0])
+        self._oldest = 0  # of the ring: the one newer than the youngest
         self._fresh = 0  # first free slot, linked through _chain; 0 when none is free
         # Linear hashing: chains [0, _split) are split already, by one bit more than _mask.
         self._heads = array("I", [0]) * FIRST_CHAINS
@@ -55,29 +58,68 @@ class Ghosts:
     def push(self, key: bytes, payload: int = 0) -> None:
         """Add `key` as the youngest. A key that is in it (of two databases) is in it twice."""
         hashed = hash(key)
+        chain, newer, older = self._chain, self._newer, self._older
         slot = self._fresh
         if slot:
-            self._fresh = self._chain[slot]
+            self._fresh = chain[slot]
             self._hash[slot] = hashed
             self._payload[slot] = payload
         else:
-            slot = len(self._hash)
+            slot = len(chain)
             self._hash.append(hashed)
             self._payload.append(payload)
-            self._chain.append(0)
-            self._newer.append(0)
-            self._older.append(0)
-        place = self._place(hashed)
-        self._chain[slot] = self._heads[place]
-        self._heads[place] = slot
-        last = self._older[0]
-        self._newer[last] = slot
-        self._older[slot] = last
-        self._newer[slot] = 0
-        self._older[0] = slot
-        self.count += 1
-        if self.count > len(self._heads):
+            chain.append(0)
+            newer.append(0)
+            older.append(0)
+        place = hashed & self._mask  # `_place` written out
+        if place < self._split:
+            place = hashed & (2 * self._mask + 1)
+        heads = self._heads
+        chain[slot] = heads[place]
+        heads[place] = slot
+        first = self._oldest
+        if first:
+            last = older[first]
+            newer[last] = older[first] = slot
+            older[slot] = last
+            newer[slot] = first
+        else:
+            newer[slot] = older[slot] = self._oldest = slot
+        self.count = count = self.count + 1
+        if count > len(heads):
             self._grow()
+
+    def push_within(self, key: bytes, payload: int, most: int) -> None:
+        """`push`, then `trim(most)`; `most` is at least 1."""
+        if self.count != most or not self._fresh:
+            self.push(key, payload)
+            self.trim(most)
+            return
+        slot = self._oldest
+        hashes, chain, heads = self._hash, self._chain, self._heads
+        mask, split = self._mask, self._split
+        # `_place`, `_unlink` and `push` written out: this is done at every eviction
+        hashed = hashes[slot]
+        place = hashed & mask
+        if place < split:
+            place = hashed & (2 * mask + 1)
+        other = heads[place]
+        if other == slot:
+            heads[place] = chain[slot]
+        else:
+            before = 0
+            while other != slot:
+                before, other = other, chain[other]
+            chain[before] = chain[slot]
+        hashed = hash(key)
+        hashes[slot] = hashed
+        self._payload[slot] = payload
+        place = hashed & mask
+        if place < split:
+            place = hashed & (2 * mask + 1)
+        chain[slot] = heads[place]
+        heads[place] = slot
+        self._oldest = self._newer[slot]
 
     def _grow(self) -> None:
         """Split one chain in two."""
@@ -115,9 +157,13 @@ class Ghosts:
     def take(self, key: bytes) -> int | None:
         """Remove `key` and return its payload; None when it is not there."""
         hashed = hash(key)
-        hashes, chain = self._hash, self._chain
-        place = self._place(hashed)
-        slot, before = self._heads[place], 0
+        place = hashed & self._mask  # `_place` written out
+        if place < self._split:
+            place = hashed & (2 * self._mask + 1)
+        slot = self._heads[place]
+        if not slot:
+            return None
+        hashes, chain, before = self._hash, self._chain, 0
         while slot:
             if hashes[slot] == hashed:
                 return self._unlink(slot, before, place)
@@ -133,6 +179,8 @@ class Ghosts:
         newer, older = self._newer[slot], self._older[slot]
         self._newer[older] = newer
         self._older[newer] = older
+        if slot == self._oldest:
+            self._oldest = newer if newer != slot else 0
         chain[slot] = self._fresh
         self._fresh = slot
         self.count -= 1
@@ -140,7 +188,7 @@ class Ghosts:
 
     def pop(self) -> int | None:
         """Forget the oldest entry and return its payload; None when empty."""
-        slot = self._newer[0]
+        slot = self._oldest
         if not slot:
             return None
         place = self._place(self._hash[slot])
@@ -164,10 +212,12 @@ class Ghosts:
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """(hash, payload) of all entries, oldest first."""
-        slot = self._newer[0]
+        slot = first = self._oldest
         while slot:
             yield self._hash[slot], self._payload[slot]
             slot = self._newer[slot]
+            if slot == first:
+                return
 
     def check(self) -> None:
         """Recount; raises AssertionError when list, chains and count disagree."""

@@ -20,7 +20,12 @@ MOVE_AT_ONCE = 16  # nodes that move at each insertion
 class Mover:
     """The nodes of a large cache.
 
-    touch  what a hit calls; it changes as policies do
+    What a hit, an insertion and an eviction call changes as policies do. Those of a
+    moment ago still do the right thing, with a look that is not needed.
+
+    touch  for a hit
+    place  for a node that became resident
+    evict  gives up a node; None when there is none
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -28,6 +33,7 @@ class Mover:
         self._retiring: Policy | None = None
         self.touch: Callable[[Node], None] = policy.hit
         self.place: Callable[[Node], None] = policy.insert
+        self.evict: Callable[[], Node | None] = policy.evict
 
     def put_back(self, node: Node) -> None:
         """A node is resident again, though nobody asked for it."""
@@ -36,15 +42,6 @@ class Mover:
     def adopt(self, node: Node, uses: int) -> None:
         """A node comes from elsewhere, where it was used so often."""
         self._live.adopt(node, uses)
-
-    def evict(self) -> Node:
-        """Give up a node. There must be one."""
-        # while nodes move, the worst of the old policy are in the new one already
-        victim = self._live.evict()
-        if victim is None and self._retiring is not None:
-            victim = self._retiring.evict()
-        assert victim is not None, "the policy in use lost its nodes"
-        return victim
 
     def remove(self, node: Node) -> None:
         """A node leaves."""
@@ -76,6 +73,7 @@ class Mover:
         self._retiring, self._live = self._live, policy
         self.touch = self._touch_either
         self.place = self._place_and_move
+        self.evict = self._evict_either
 
     def _holder(self, node: Node) -> Policy:
         if self._retiring is None or node.where >> 4 == self._live.family:
@@ -89,13 +87,22 @@ class Mover:
     def _touch_either(self, node: Node) -> None:
         self._holder(node).hit(node)
 
+    def _evict_either(self) -> Node | None:
+        # while nodes move, the worst of the old policy are in the new one already
+        victim = self._live.evict()
+        if victim is None and self._retiring is not None:
+            victim = self._retiring.evict()
+        return victim
+
     def _move(self) -> None:
-        assert self._retiring is not None
         for _ in range(MOVE_AT_ONCE):
+            if self._retiring is None:
+                return
             released = self._retiring.release()
             if released is None:
                 self._retiring = None
                 self.touch, self.place = self._live.hit, self._live.insert
+                self.evict = self._live.evict
                 return
             self._live.adopt(*released)
 

@@ -63,8 +63,9 @@ class Sample:
 
     def replay(self) -> None:
         """Give the ghost caches the hits that were noted."""
-        pending, self.pending = self.pending, []
-        for record in pending:
+        noted = self.pending.copy()
+        self.pending.clear()
+        for record in noted:
             if self.find(record.key) is record:  # else it left a thinned sample meanwhile
                 self.access(record)
 
@@ -159,6 +160,22 @@ class Sample:
         """Let everything counted so far weigh `factor` times as much."""
         self.panel.decay(factor)
         self.curve.decay(factor)
+
+    def points(self, leader: int) -> list[tuple[float, float]]:
+        """(share of the present memory, estimated miss ratio) at the sizes `CURVE`.
+
+        The shape is that of the curve's policy on its part of the sample, scaled to the
+        miss ratio of the policy in use, the candidate `leader`.
+        """
+        reference = self.curve.ratio(CURVE.index(1.0))
+        scale = self.panel.ratio(leader) / reference if reference else 0.0
+        points: list[tuple[float, float]] = []
+        least = 1.0
+        for index, share in enumerate(CURVE):
+            # a sample of few keys can make more memory look worse; it is not
+            least = min(least, scale * self.curve.ratio(index))
+            points.append((share, least))
+        return points
 
     @property
     def nbytes(self) -> int:

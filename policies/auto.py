@@ -6,9 +6,8 @@ over, and no entry is lost by that. A small cache, of fewer than 2 x `SAMPLE` ke
 is sampled whole and holds what the leading ghost holds (`_follow.py`); a larger
 one is run by a real instance of the leading policy (`_move.py`).
 
-A hit on an unsampled key costs one look-up more than the policy in use. Hits on
-sampled keys are noted and given to the ghost caches at the next miss, when the
-client waits for the database anyway, or in blocks.
+A hit on an unsampled key costs one look-up more than the policy in use. Hits on sampled
+keys are noted and given to the ghost caches at the next miss, or in blocks.
 
 Where the budget counts bytes and sizes vary, `gdsf` leads from the start: every
 small value that is evicted for a large one costs a load, and there is no time to
@@ -70,7 +69,7 @@ class Auto(Policy):
         self._last_victim = b""
         self._watch(0)
         self._body: Follower | Mover = Follower(self._sample.panel, self._capacity)
-        self._touch: Callable[[Node], None] = self._body.touch
+        self._bind()
 
     def _make(self, index: int) -> Policy:
         candidate = self.candidates[index]
@@ -83,20 +82,40 @@ class Auto(Policy):
         self._sample = Sample(policies, curve, mask)
         self._sample.panel.lead(self.leader)
         self._record_of = self._sample.find
+        self._pending = self._sample.pending
         self._mask = mask
+
+    def _bind(self) -> None:
+        """Look up what the body does on hits and misses: not at each of them."""
+        self._touch: Callable[[Node], None] = self._body.touch
+        self._place: Callable[[Node], None] = self._body.place
+        self._give_up: Callable[[], Node | None] = self._body.evict
 
     # -- the contract -------------------------------------------------------
 
     def hit(self, node: Node) -> None:
-        record = self._record_of(node.key)
-        if record is not None:
+        # CPython 3.11 calls a local fast, and an attribute that is no method slowly
+        find, touch = self._record_of, self._touch
+        if (record := find(node.key)) is not None:
             self._sample.note(record)
-        self._touch(node)
+        touch(node)
 
     def insert(self, node: Node) -> None:
+        key = node.key
+        self._until_check = left = self._until_check - 1
+        if not crc32(key) & self._mask or left <= 0 or key is self._last_victim or self._pending:
+            self._insert_telling(node)
+            return
+        self._sounding = False
+        self.count += 1
+        self.total += node.size
+        place = self._place
+        place(node)
+
+    def _insert_telling(self, node: Node) -> None:
+        """An insertion that may tell of the capacity, the candidates or the sample."""
         sample = self._sample
-        if sample.pending:
-            sample.replay()
+        sample.replay()
         # a victim that the store had pinned is put back: nobody asked for it
         asked = node.key is not self._last_victim
         record = None
@@ -114,30 +133,30 @@ class Auto(Policy):
                 self._judge()
         else:
             self._body.put_back(node)
-        self._until_check -= 1
         if self._until_check <= 0:
             self._check_sample()
-        self._touch = self._body.touch
+        self._bind()
 
     def evict(self) -> Node | None:
-        if not self.count:
-            return None
-        if self._sample.pending:
+        if self._pending:
             self._sample.replay()
-        if self._sounding:
+        if self._sounding and self.count:
             self._capacity.exceeded(self.total, self.count)
             if not self._by_size and self._capacity.sized:
                 self._order_by_size()
-        victim = self._body.evict()
+        give_up, find = self._give_up, self._record_of
+        victim = give_up()
+        if victim is None:
+            return None
         self._last_victim = victim.key
         self.count -= 1
         self.total -= victim.size
-        if self._record_of(victim.key) is not None:
+        if find(victim.key) is not None:
             self._sample.gone(victim)
         return victim
 
     def remove(self, node: Node) -> None:
-        if self._sample.pending:
+        if self._pending:
             self._sample.replay()
         self._body.remove(node)
         self.count -= 1
@@ -183,7 +202,6 @@ class Auto(Policy):
         self._sample.fit_curve(self.count)
         # without ghost caches some insertions tell of the capacity all the same
         self._mask = ASLEEP if self._sample.asleep else mask
-        self._touch = self._body.touch
 
     def _outgrow(self) -> None:
         """A small cache becomes a large one, with a leader for large ones if none has won yet."""
@@ -229,13 +247,13 @@ class Auto(Policy):
 
     def _judge(self) -> None:
         """Let another candidate lead if it would have saved what the change costs."""
-        panel = self._sample.panel
-        keys = self.count / self._sample.rate
+        sample = self._sample
+        panel, keys = sample.panel, self.count / sample.rate
         if panel.accesses >= self._decay_at:
             # once for each access per key of a ghost cache
-            self._sample.decay(0.5 ** (1.0 / self.half_life))
+            sample.decay(0.5 ** (1.0 / self.half_life))
             self._decay_at = panel.accesses + max(32.0, keys)
-        if self._capacity.full and not self._sample.asleep:
+        if self._capacity.full and not sample.asleep:
             small = isinstance(self._body, Follower)
             best = challenger(panel, self.candidates, keys=keys, small=small)
             if best != self.leader:
@@ -250,7 +268,7 @@ class Auto(Policy):
             self._body.tune(after.settings)
         else:
             self._body.change(self._make(index))
-        self._touch = self._body.touch
+        self._bind()
         self.leader = index
         self._sample.panel.lead(index)
 
@@ -273,24 +291,9 @@ class Auto(Policy):
 
     def standings(self) -> dict[str, float]:
         """Estimated miss ratio of each candidate over the recent accesses to sampled keys."""
-        return {
-            candidate.label: self._sample.panel.ratio(index)
-            for index, candidate in enumerate(self.candidates)
-        }
+        ratio = self._sample.panel.ratio
+        return {candidate.label: ratio(index) for index, candidate in enumerate(self.candidates)}
 
     def curve(self) -> list[tuple[float, float]]:
-        """(share of the present memory, estimated miss ratio) for half to four times of it.
-
-        The shape is S3-FIFO's on a part of the sample, scaled to the miss ratio of
-        the policy in use.
-        """
-        present = self._sample.panel.ratio(self.leader)
-        reference = self._sample.curve.ratio(CURVE.index(1.0))
-        scale = present / reference if reference else 0.0
-        points: list[tuple[float, float]] = []
-        least = 1.0
-        for index, share in enumerate(CURVE):
-            # a sample of few keys can make more memory look worse; it is not
-            least = min(least, scale * self._sample.curve.ratio(index))
-            points.append((share, least))
-        return points
+        """(share of the present memory, estimated miss ratio) for half to four times of it."""
+        return self._sample.points(self.leader)

@@ -57,23 +57,33 @@ class S3FIFO(Policy):
         self._small = Queue()
         self._main = Queue()
         self._ghosts = Ghosts()
+        self._take = self._ghosts.take
         self._newcomer: Node | None = None
         self._sent_away = 0  # how often the newcomer was not let in, as far as remembered
         self._filling = True  # until the first eviction
 
     def insert(self, node: Node) -> None:
+        size = node.size
         self.count += 1
-        self.total += node.size
+        self.total += size
         node.state = 0
         self._newcomer = node
-        known = self._ghosts.take(node.key) if self._ghosts.count else None
+        take = self._take  # called as a local, which is faster
+        known = take(node.key)
         self._sent_away = known or 0
         if known is not None or (self._filling and self._small.size > self.small * self.total):
             node.where = MAIN
-            self._main.append(node)
+            queue = self._main
         else:
             node.where = SMALL
-            self._small.append(node)
+            queue = self._small
+        # Queue.append written out
+        head = queue.head
+        last = head.prev
+        node.prev, node.next = last, head
+        last.next = head.prev = node
+        queue.count += 1
+        queue.size += size
 
     def hit(self, node: Node) -> None:
         if node.state < MOST:
@@ -83,9 +93,10 @@ class S3FIFO(Policy):
         small, main = self._small, self._main
         self._filling = False
         newcomer = self._newcomer
+        share = self.small * self.total
         if (
             newcomer is not None
-            and newcomer.size > self.small * self.total
+            and newcomer.size > share
             and self.small * self.count > 1.0  # in a cache of a few nodes each has such a share
             and self._sent_away < PATIENCE
         ):
@@ -94,19 +105,13 @@ class S3FIFO(Policy):
             return newcomer
         while self.count:
             # a small queue of one is the newcomer, in a cache of a few nodes
-            if small.count and (
-                not main.count or (small.size > self.small * self.total and small.count > 1)
-            ):
+            if small.count and (not main.count or (small.size > share and small.count > 1)):
                 node: Node = small.head.next
-                small.remove(node)
                 if node.state < self.promote:
-                    node.where = node.state = 0
-                    self.count -= 1
-                    self.total -= node.size
-                    if node is newcomer:
-                        self._newcomer = None
+                    self._give_up(node, small)
                     self._remember(node.key)
                     return node
+                small.remove(node)
                 node.where = MAIN
                 node.state = 0
                 main.append(node)
@@ -114,15 +119,32 @@ class S3FIFO(Policy):
                 # those with uses left have one less now, and another round
                 end = main.head
                 node = end.next
-                while node is not end and (node.state or (node is newcomer and main.count > 1)):
-                    if node.state:
-                        node.state -= 1
+                while node is not end:
+                    state = node.state
+                    if state:
+                        node.state = state - 1
+                    elif node is not newcomer or main.count <= 1:
+                        if node is not end.next:
+                            main.turn(node)
+                        self._give_up(node, main)
+                        return node
                     node = node.next
-                if node is not end:
-                    main.turn(node)
-                    self.remove(node)
-                    return node
         return None
+
+    def _give_up(self, node: Node, queue: Queue) -> None:
+        """`remove` of the oldest of a queue."""
+        size = node.size
+        head = queue.head
+        following = node.next
+        head.next, following.prev = following, head
+        node.prev = node.next = None
+        queue.count -= 1
+        queue.size -= size
+        node.where = node.state = 0
+        self.count -= 1
+        self.total -= size
+        if node is self._newcomer:
+            self._newcomer = None
 
     def uses(self, node: Node) -> int:
         return 1 + int(node.state)
@@ -139,10 +161,7 @@ class S3FIFO(Policy):
             self._small.append(node)
 
     def _remember(self, key: bytes, sent_away: int = 0) -> None:
-        ghosts = self._ghosts
-        ghosts.push(key, sent_away)
-        if ghosts.count > self.ghost * self.count + 1:
-            ghosts.trim(int(self.ghost * self.count) + 1)
+        self._ghosts.push_within(key, sent_away, int(self.ghost * self.count) + 1)
 
     def remove(self, node: Node) -> None:
         (self._small if node.where == SMALL else self._main).remove(node)

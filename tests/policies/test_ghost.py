@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 from antecache.policies._ghost import Ghosts
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["push", "push", "take", "pop", "trim", "get"]), st.integers(0, 60)),
+    st.tuples(
+        st.sampled_from(["push", "push", "within", "take", "pop", "trim", "get"]),
+        st.integers(0, 60),
+    ),
     max_size=400,
 )
 
@@ -22,6 +25,12 @@ def test_like_a_list(steps: list[tuple[str, int]]) -> None:
         if what == "push" and key not in model:
             ghosts.push(key, number)
             model[key] = number
+        elif what == "within" and key not in model:
+            most = max(1, len(model) - number % 3 + 1)  # as many as there are, fewer, or one more
+            ghosts.push_within(key, number, most)
+            model[key] = number
+            for oldest in list(model)[: max(0, len(model) - most)]:
+                del model[oldest]
         elif what == "take":
             assert ghosts.take(key) == model.pop(key, None)
         elif what == "get":
