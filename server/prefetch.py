@@ -24,7 +24,6 @@ from antecache.predictor.budget import HIGHEST, RowBudget
 from antecache.predictor.plan import Plan
 from antecache.server.accesslog import AccessLog
 from antecache.server.backing.base import Source
-from antecache.server.interest import Interest
 from antecache.server.ledger import Ledger
 from antecache.server.store import Entry, Evidence, Store
 from antecache.server.worth import Worth
@@ -32,7 +31,6 @@ from antecache.server.worth import Worth
 MOST = 16  # prefetches a miss
 REVIEW = 200  # events between two looks at what memory is worth
 ELSEWHERE = 1.5  # a candidate in another table must be this much likelier
-OTHERS = ("link ", "rule ")  # evidence that is not the predictor's
 
 Planned = tuple[bytes, Source, Evidence]
 
@@ -92,7 +90,6 @@ class Prefetcher:
         self.plan: Plan | None = None
         self.budget = RowBudget(row_budget)
         self.worth = Worth(store, charged=charged)
-        self.interest = Interest()
         self._review_in = REVIEW
         self.enabled = enabled
         predictor.settle(self.worth.price, 1.0)
@@ -129,7 +126,6 @@ class Prefetcher:
         hopes = len(self._store.probation) * used / (used + ended["wasted"] + 1)
         worth.review(predictor.nbytes, fade, promise=predictor.promise, hopes=hopes)
         predictor.settle(worth.price, fade, closed=worth.closed)
-        self.interest.review(REVIEW, remembered, free=worth.free)
 
     # -- the loader's questions ---------------------------------------------
 
@@ -141,15 +137,11 @@ class Prefetcher:
         store, predictor = self._store, self.predictor
         for key in keys:
             self.worth.missed(store.probation.missed(key, store.residents))
-            asks, remembers = self.interest.look()
-            asks = asks and not predictor.idle
-            if asks or self.more is not None:
+            if not predictor.idle or self.more is not None:
                 source = self._owner(key)
                 if source is not None and source.options.prefetch:
-                    found = None if asks or self.more is None else self.more(key, [])
-                    planned += self._consider(key, source, {k for k, _, _ in planned}, found)
-            if remembers:
-                predictor.observe(key, demand=True)
+                    planned += self._consider(key, source, {k for k, _, _ in planned})
+            predictor.observe(key, demand=True)
             self.budget.row()
             self._event()
         return planned
@@ -265,10 +257,7 @@ class Prefetcher:
     def _used(self, key: bytes, evidence: Evidence) -> None:
         if self.worth.used(self._store.probation.since_left(key)) and evidence.bucket >= 0:
             self.predictor.credit(evidence.bucket)
-        if evidence.bucket >= 0 and not evidence.rule.startswith(OTHERS):
-            self.interest.used()
-        if self.interest.remembering:
-            self.predictor.observe(key, demand=False)
+        self.predictor.observe(key, demand=False)
         self._event()
 
     def unused(self, entry: Entry, evidence: Evidence) -> None:
