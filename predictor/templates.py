@@ -110,6 +110,8 @@ class Templates(Predictor):
 
     def observe(self, key: bytes, *, demand: bool) -> None:
         """Record an event; a key without a template is none. See `Predictor`."""
+        if self._rows is None and not self.budget_bytes:
+            return
         codec = self.codec
         code = codec.code(key, learn=self._own)
         template = codec.template(code) if code >= 0 else None
