@@ -59,6 +59,7 @@ def tools() -> None:
     elif reason:
         pytest.skip(reason)
     CACHE.mkdir(parents=True, exist_ok=True)
+    buildah("rm", "--all")  # what an interrupted run left would hold its image
 
 
 @pytest.fixture(scope="module")
