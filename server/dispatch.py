@@ -68,6 +68,7 @@ class Dispatch:
         self._access = access
         self.logging = False  # whether accesses are logged
         self.entered: Any = None  # the session whose accesses are being logged
+        self._note = access.items.append  # not `store.record`, which may do more for a key
         self._tick_at = 0  # of perf_counter_ns, when store.now must be read anew
         self.slow_ns = sys.maxsize
         self.on_slow: Any = None  # (session, last argv, nanoseconds, row, how many of it)
@@ -200,9 +201,10 @@ class Dispatch:
         session.last_active_ms = store.now
         if session is not self.entered:
             self.entered = session  # as _enter, which is two calls more
-            number = self._access.session = session.log_id
-            record = store.record
-            record(number)
+            if self.logging:
+                number = self._access.session = session.log_id
+                note = self._note
+                note(number)
         try:
             handler = row.handler
             reply = handler(session, argv)

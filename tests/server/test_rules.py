@@ -176,6 +176,17 @@ async def test_a_hit_and_a_miss_of_a_client_s_own_key_fire(
     assert b"nobody:6" not in asked(server)  # no source owns it
 
 
+async def test_clients_that_take_turns_are_answered_while_hits_fire_rules(
+    server: Server, client: redis.asyncio.Redis
+) -> None:
+    """Who asks is noted in the log beside the keys, and no rule may take it for one."""
+    assert server.followups.rules.on_hit
+    async with redis.asyncio.Redis(port=server.port, retry=None) as other:
+        for number in range(10, 30):  # lone commands of one size take the shortest way
+            for each in (client, other):
+                assert await each.get(f"user:{number}") is not None
+
+
 async def test_never_predict(server: Server, client: redis.asyncio.Redis) -> None:
     await client.get("user:13")
     await client.get("user:14")
