@@ -49,13 +49,6 @@ class Histogram:
             found.append((bound, total))
         return found
 
-    def quantile(self, share: float) -> float:
-        """The bound below which `share` of the observations lie; 0.0 when there are none."""
-        wanted = share * self.count
-        if not wanted:
-            return 0.0
-        return next(bound for bound, total in self.cumulated() if total >= wanted)
-
     def reset(self) -> None:
         """Forget every observation."""
         self.counts = [0] * len(self.counts)
