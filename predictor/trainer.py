@@ -47,6 +47,7 @@ class Trainer:
     """Starts, feeds, watches and restarts one trainer process.
 
     drain          the access log so far as an encoded `log` message, or None
+    discard        drops the access log so far; how many items
     publish        takes a new Plan; called in the event loop
     adopt_history  takes a rehearsed predictor state; ValueError means it cannot be used
     settings       what the process is told first (its `plan` is filled in here)
@@ -57,6 +58,7 @@ class Trainer:
         self,
         *,
         drain: Callable[[], bytes | None],
+        discard: Callable[[], int],
         publish: Callable[[Plan], None],
         adopt_history: Callable[[bytes], Awaitable[None]],
         settings: Hello,
@@ -64,6 +66,7 @@ class Trainer:
         interval: float = 0.1,
     ) -> None:
         self._drain = drain
+        self._discard = discard
         self._publish = publish
         self._adopt_history = adopt_history
         self._settings = settings
@@ -174,11 +177,11 @@ class Trainer:
     async def _send(self, process: asyncio.subprocess.Process) -> None:
         """Send blocks until the server stops or the process has gone."""
         while not self._stopping and process.returncode is None:
-            block = self._drain()
-            if block is not None:
-                if self._waiting(process) > _MAX_WAITING:
-                    self.blocks_dropped += 1
-                else:
+            if self._waiting(process) > _MAX_WAITING:
+                self.blocks_dropped += self._discard() > 0
+            else:
+                block = self._drain()
+                if block is not None:
                     self._write(process, messages.frame(block))
                     self.blocks_sent += 1
             await self._pause(self._interval)
@@ -187,8 +190,7 @@ class Trainer:
         """Wait while no process runs; what the log gathers meanwhile is dropped and counted."""
         until = self._clock() + seconds
         while not self._stopping and self._clock() < until:
-            if self._drain() is not None:
-                self.blocks_dropped += 1
+            self.blocks_dropped += self._discard() > 0
             await self._pause(min(self._interval, seconds))
 
     async def _pause(self, seconds: float) -> None:

@@ -12,10 +12,15 @@ Items of a block, in order:
     None, bytes                 a miss of this key: it was not there
     True, bytes                 the first use of a prefetched key
     int                         the session of what follows: a connection's number,
-                                or that of a name (`session_number`)
+                                or that of a name (`session_number`); `~number` of a
+                                session that nothing is learned from (`aside`)
     [bytes, int, float, bool]   a shadow trial opened by the miss before it: an
                                 uncached candidate, its calibration bucket, its raw
                                 confidence, and whether it was prefetched
+
+What it may hold is bounded: by `LIMIT` items when it is drained, and a key of a miss
+longer than `LONGEST` is not noted. What a block lost, and what nobody could take, is
+counted in `dropped`.
 """
 
 from __future__ import annotations
@@ -29,7 +34,13 @@ import msgspec
 from antecache.server.store.entry import Entry, Evidence
 
 LIMIT = 200_000
-"""Items kept between two drains; beyond it the oldest half is dropped and counted."""
+"""Items of a block; of more, the newest half as many are kept, and the rest is counted."""
+
+LONGEST = 1024
+"""Bytes of a key from which on a miss is not noted: such keys hold data, and nobody's habits."""
+
+MOST_BYTES = 32 << 20
+"""Bytes of a block; a longer one is dropped and counted."""
 
 
 NAMED_SESSION, DECLARED_SESSION = 1 << 32, 1 << 33
@@ -42,23 +53,39 @@ def session_number(name: bytes, *, declared: bool = False) -> int:
 
 
 class AccessLog:
-    """`items` is appended to directly (`store.record = log.items.append`)."""
+    """`items` is appended to directly (`store.record = log.items.append`).
 
-    __slots__ = ("dropped", "items", "session")
+    session  who asks now, as it was announced
+    aside    numbers of sessions that nothing is learned from, while they last
+    dropped  items that no block has taken along
+    """
+
+    __slots__ = ("aside", "dropped", "items", "session")
 
     def __init__(self) -> None:
         self.items: list[Any] = []
         self.session = 0
+        self.aside: set[int] = set()
         self.dropped = 0
 
     def enter(self, session: int) -> None:
         """What follows is asked by `session`."""
-        self.session = session
-        self.items.append(session)
+        self.session = self.shown(session)
+        self.items.append(self.session)
+
+    def shown(self, session: int) -> int:
+        """How a session's number stands in the log: as it is, or as one that is set aside."""
+        return ~session if session in self.aside else session
+
+    @property
+    def asking(self) -> int:
+        """The number of the session that asks now, set aside or not."""
+        return self.session if self.session >= 0 else ~self.session
 
     def miss(self, key: bytes) -> None:
         """A read did not find `key`."""
-        self.items += (None, key)
+        if len(key) <= LONGEST:
+            self.items += (None, key)
 
     def first_use(self, entry: Entry, _: Evidence) -> None:
         """A prefetched entry was used."""
@@ -71,14 +98,47 @@ class AccessLog:
     def drain(self) -> bytes | None:
         """The block so far as an encoded message, or None when there is none; empties the log."""
         items = self.items
-        if not items:
+        if self._is_empty():
             return None
         if len(items) > LIMIT:
-            self.dropped += len(items) - LIMIT // 2
-            del items[: len(items) - LIMIT // 2]
+            self._cut(len(items) - LIMIT // 2)
         block = msgspec.msgpack.encode(
             {"kind": "log", "time": time.time_ns() // 1_000_000, "items": items}
         )
-        items.clear()  # the list stays: others hold its `append`
-        items.append(self.session)
+        if len(block) > MOST_BYTES:
+            self.discard()
+            return None
+        self._begin()
         return block
+
+    def discard(self) -> int:
+        """Nobody can take a block: drop what there is; how many items."""
+        if self._is_empty():
+            return 0
+        count = len(self.items)
+        self.dropped += count
+        self._begin()
+        return count
+
+    def _is_empty(self) -> bool:
+        """Whether there is nothing but the announcement of who asks."""
+        items = self.items
+        return not items or (len(items) == 1 and type(items[0]) is int)
+
+    def _begin(self) -> None:
+        self.items.clear()  # the list stays: others hold its `append`
+        self.items.append(self.session)
+
+    def _cut(self, count: int) -> None:
+        """Drop the oldest items, `count` or a few more: what is left begins with an access.
+
+        It is announced whose accesses they are, which was said in what is dropped.
+        """
+        items = self.items
+        while count < len(items) and (
+            items[count - 1] is None or items[count - 1] is True or type(items[count]) is list
+        ):
+            count += 1
+        session = next((item for item in reversed(items[:count]) if type(item) is int), None)
+        self.dropped += count
+        items[:count] = [] if session is None else [session]

@@ -143,6 +143,7 @@ class Server:
         self.plans = Plans(self.prefetcher.adopt)
         self.trainer = Trainer(
             drain=self.access.drain,
+            discard=self.access.discard,
             publish=self.plans.adopt,
             adopt_history=partial(adopt_history, self.prefetcher),
             settings=hello(config),

@@ -375,6 +375,7 @@ class ServerView(Protocol):
     ledger: Any  # prefetches: `issued` and `outcomes` (useful, late, wasted, dropped)
     prefetcher: Any  # what prediction may do: its `predictor`, and `worth`, the gate
     trainer: Any  # the learning process: `status()`, `retrain()`
+    access: Any  # the command log: `items` since the last block, and `dropped`
     learning: Any  # prediction as a whole: `switch_soon(on)`, `import_history(path)`, `imports`
     attention: Any  # `look()`: `monitors` changed; `pause(until_ms, mode)`: CLIENT PAUSE
     loop_lag: float  # seconds the event loop was late, lately

@@ -58,6 +58,7 @@ def status(client: Any, argv: Argv) -> dict[str, Any]:
         "plans-to-go-back-to": len(server.plans.earlier),
         "plans-refused": server.plans.refused,
         "plan-refused-because": server.plans.reason.encode(),
+        "access-log-dropped": server.access.dropped,
         "trainer": {name: _shown(value) for name, value in trainer.items()},
         "import": {name: _shown(value) for name, value in server.learning.imports.items()},
         "warming": {name: _shown(value) for name, value in server.restart.progress.items()},

@@ -27,6 +27,7 @@ class Server:
         self.predictor = MissLog(100_000)
         self.trainer = Trainer(
             drain=self.drain,
+            discard=self.discard,
             publish=self.plans.append,
             adopt_history=self.adopt_history,
             settings=Hello(budget=100_000, capacity=200, horizon=16),
@@ -41,6 +42,11 @@ class Server:
             return None
         items, self.items = self.items, []
         return msgspec.msgpack.encode({"kind": "log", "time": 0, "items": items})
+
+    def discard(self) -> int:
+        count = len(self.items)
+        self.items.clear()
+        return count
 
     def access(self, count: int) -> None:
         for at in range(count // 2):
