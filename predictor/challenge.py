@@ -54,6 +54,7 @@ class Challenge:
         self.trials = Trials()
         self.reports: list[Report] = []
         self.winner: Report | None = None
+        self._changed = False  # whether the last contest changes what is published
         self._compiled: Compiled | None = None
         self._groups: dict[str, float] = {}
         self._clock = clock
@@ -96,9 +97,11 @@ class Challenge:
             for (report, compiled), refused in zip(results, verdicts, strict=True)
             if not refused and compiled is not None
         ]
+        before = self.winner
         self.winner, self._compiled = max(
             allowed, key=lambda one: one[0].gain, default=(None, None)
         )
+        self._changed = before is not None or self.winner is not None
         self.reports = [
             msgspec.structs.replace(
                 report,
@@ -116,6 +119,14 @@ class Challenge:
             }
         took = self._clock() - started
         self._rest_until = self._clock() + took / _TIME_SHARE
+
+    def renewed(self, calibrator: Calibrator) -> Plan | None:
+        """A Plan to publish after a contest, of the same counts; None when it changes nothing."""
+        if not self._changed:
+            return None
+        plan = calibrator.plan
+        calibrator.plan = plan = msgspec.structs.replace(plan, version=plan.version + 1)
+        return self.improve(plan)
 
     def improve(self, plan: Plan) -> Plan:
         """A Plan of the calibrator's with the winner's numbers in place of its counts."""

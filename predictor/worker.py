@@ -160,17 +160,13 @@ class Worker:
 
     def _compete(self) -> Iterator[None]:
         """Let models compete with counting, one at a time, and publish what that changes."""
-        before = self._challenge.winner
         for _ in self._challenge.hold():
             yield
         reports = [msgspec.to_builtins(report) for report in self._challenge.reports]
         self._pipe.write(Contest(time.time(), reports))
-        if before is not None or self._challenge.winner is not None:
-            plan = msgspec.structs.replace(
-                self._calibrator.plan, version=self._calibrator.plan.version + 1
-            )
-            self._calibrator.plan = plan
-            self._pipe.write(Publish(self._challenge.improve(plan).to_bytes()))
+        plan = self._challenge.renewed(self._calibrator)
+        if plan is not None:
+            self._pipe.write(Publish(plan.to_bytes()))
 
     # ------------------------------------------------------------------ history
 

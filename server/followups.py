@@ -72,6 +72,7 @@ class _Watch:
 class Followups:
     """Rules and links in front of a prefetcher. `links_on` is the setting `links`.
 
+    soon    takes what is to be done when the loop comes round; a replay has no loop
     events  the last demand misses that found a row, and first uses, oldest first
     """
 
@@ -83,6 +84,7 @@ class Followups:
         *,
         links_on: str = "load",
         never_predict: Iterable[str] = (),
+        soon: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
         self._store = store
         self._prefetcher = prefetcher
@@ -91,6 +93,7 @@ class Followups:
         self.links_on = links_on
         self._never = [matcher(pattern.encode()) for pattern in never_predict]
         self._pending: list[tuple[bytes, bool]] = []
+        self._soon = soon or _when_the_loop_comes_round
         self._watches: dict[str, _Watch] = {}
         self._groups: dict[str, float] = {}  # what a model adds to the log-odds
         self.events: deque[Event] = deque(maxlen=_EVENTS)
@@ -272,7 +275,7 @@ class Followups:
 
     def _gather(self, key: bytes, hit: bool) -> None:
         if not self._pending:
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._soon(self._flush)
         if len(self._pending) < _MOST_HITS:
             self._pending.append((key, hit))
 
@@ -292,6 +295,10 @@ class Followups:
     def nbytes(self) -> int:
         """Estimated bytes of the links; rules are as few as the operator writes."""
         return self.links.nbytes
+
+
+def _when_the_loop_comes_round(work: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_soon(work)
 
 
 def _merged(first: list[Candidate], second: list[Candidate]) -> list[Candidate]:

@@ -9,8 +9,9 @@ here is a promise about the server, and it is the same every time.
 A *table* is the text of a key before its first `:`. A miss is one statement, and
 its riders of the same table come with it. Each further table that riders touch
 is a statement of its own, which nobody waits for: those riders arrive `arrival`
-requests later, and who asks for one meanwhile waits (*late*). A key that costs
-more than the whole cache is a miss and is not stored.
+requests later, and who asks for one meanwhile waits (*late*). So does what a rule
+fetches on a hit or on the first use of a prefetched key. A key that costs more than
+the whole cache is a miss and is not stored.
 
 What a budget counts depends on its unit: `keys` (every key 1), `bytes` (the
 sizes in the trace) or `total` (value, key and 100 bytes of entry, and out of the
@@ -18,7 +19,8 @@ same budget the policy's ghosts and all metadata of prediction: log, tables,
 probation's ghosts, the ledger's books). What the log does not occupy yet, values
 may; after no request is the total above the budget.
 
-It does not read files (`traces.py`) and prints nothing (`report.py`).
+It does not read files (`traces.py`), put prediction together
+(`replay_prediction.py`) or print (`report.py`).
 """
 
 from __future__ import annotations
@@ -28,21 +30,17 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from antecache.policies import registry as policies
 from antecache.policies.base import Policy
-from antecache.predictor import registry as predictors
-from antecache.predictor.calibrate import Calibrator
-from antecache.predictor.plan import Plan
-from antecache.predictor.rehearsal import next_fit
 from antecache.server.accesslog import AccessLog
 from antecache.server.backing.base import Source
-from antecache.server.ledger import BOOK_BYTES, MAX_RULES, Ledger
-from antecache.server.prefetch import Planned, Prefetcher
+from antecache.server.ledger import Ledger
+from antecache.server.prefetch import Planned
+from antecache.server.replay_prediction import Prediction
 from antecache.server.replay_setup import Result, Setup, Tables
 from antecache.server.store import Entry, Evidence, Store
 from antecache.server.traces import ENTRY_BYTES
 from antecache.server.whatif import Ghostly
 
 LEARN = 256  # items of the access log that are handed to the trainer at once
-BOOKS = 0.02  # of the predictor's memory, for the ledger's books of rules, in the unit `total`
 
 
 class Replay:
@@ -50,6 +48,8 @@ class Replay:
 
     known  what keys cost that may be prefetched before anybody asks for them; others are
            taken to cost what the key does that brought them
+
+    Raises ModelError when the setup names a model that cannot be used.
     """
 
     def __init__(self, setup: Setup, known: Mapping[bytes, int] | None = None) -> None:
@@ -66,10 +66,9 @@ class Replay:
         self.access = AccessLog()
         self._client = -1
         self._costs: dict[bytes, int] = dict(known or {})
-        self._prefetcher: Prefetcher | None = None
-        self._calibrator = Calibrator()
-        self._next_fit = 250
-        self._lagging: deque[tuple[int, Plan]] = deque()
+        self._prediction: Prediction | None = None
+        # the sources that are asked beside the misses of this request, each in one statement
+        self._asked: tuple[int, set[Source]] = (-1, set())
         self._used_first = False  # whether the last hit was the first use of a prefetched key
         self._ghost_bytes = 0
         # a policy that does not say what its ghosts take has none
@@ -79,52 +78,39 @@ class Replay:
         self.store.limit = setup.capacity if setup.unit == "keys" else self.store.limit
         self.store.room = setup.capacity if setup.unit != "keys" else self.store.room
         if setup.predictor != "none":
-            self._predict(setup)
+            made = self._prediction = Prediction(
+                setup, self.store, self._tables.owner, self, self.access
+            )
+            self.ledger = made.ledger
+            self.store.on_first_use = self._first_use
         if setup.unit == "total":
             self._settle()
-
-    def _predict(self, setup: Setup) -> None:
-        budget = setup.memory_bytes
-        if setup.unit == "total":
-            budget = int(setup.capacity * setup.memory_share)
-            books = int(budget * BOOKS / BOOK_BYTES)
-            self.ledger = Ledger(most=min(books, MAX_RULES))
-        self.ledger.recent = deque(maxlen=0)  # nobody can ask EXPLAIN
-        predictor = predictors.find(setup.predictor)(max(budget, 1))
-        self._prefetcher = Prefetcher(
-            self.store,
-            self._tables.owner,
-            predictor,
-            self.ledger,
-            self,
-            self.access,
-            row_budget=setup.row_budget,
-            charged=setup.unit == "total",
-        )
-        self.store.record = self.access.items.append
-        self.store.record_miss = self.access.miss
-        self.store.on_first_use = self._first_use
-        self.store.on_unused = self._prefetcher.unused
 
     def feed(
         self,
         keys: Sequence[bytes],
         costs: Sequence[int] | None = None,
         clients: Sequence[int] | None = None,
+        times: Sequence[float] | None = None,
     ) -> None:
-        """Replay requests: keys in order, what each costs in the unit, and who asks for it.
+        """Replay requests: keys in order, what each costs in the unit, who asks for it, and when.
 
-        Without costs a key costs 1, or in the unit `total` what `value_size` makes of it.
+        Without costs a key costs 1, or in the unit `total` what `value_size` makes of it. Only
+        rules of certain hours ask for the times, which are Unix seconds.
         """
         store, result = self.store, self.result
         data = store.databases[0].dicts[0]
         read = store.databases[0].read
         miss, arriving, items = self._miss, self._arriving, self.access.items
-        predicting = self._prefetcher is not None
+        prediction = self._prediction
+        predicting = prediction is not None
+        soon = prediction.soon if prediction is not None else []
         charged = self.setup.unit == "total" and (predicting or self._has_ghosts)
         for index, key in enumerate(keys):
             if arriving and arriving[0][0] <= result.requests:
                 self._arrive()
+            if prediction is not None and times is not None:
+                prediction.time = times[index]
             if predicting and clients is not None and clients[index] != self._client:
                 self._client = clients[index]
                 self.access.enter(self._client)
@@ -134,8 +120,10 @@ class Replay:
                     self._settle_after_hit()
             else:
                 miss(key, self._cost(key) if costs is None else costs[index])
-            if predicting and len(items) >= LEARN:
-                self._learn()
+            if soon:
+                soon.pop()()
+            if prediction is not None and len(items) >= LEARN:
+                prediction.trainer.feed(items)
             result.requests += 1
 
     def _cost(self, key: bytes) -> int:
@@ -150,14 +138,14 @@ class Replay:
         source = self._tables.owner(key)
         expected = None
         riders: Iterable[Planned] = ()
-        if self._prefetcher is not None:
+        if self._prediction is not None:
             self._costs[key] = cost
             store.record_miss(key)
             expected = self.inflight.pop(key, None)
             if expected is not None:
-                self._prefetcher.late(key, expected)
+                self._prediction.prefetcher.late(key, expected)
             else:
-                riders = self._prefetcher.riders((key,))
+                riders = self._prediction.prefetcher.riders((key,))
         if expected is None:
             result.statements += 1
             result.rows += 1
@@ -185,47 +173,50 @@ class Replay:
 
     def _place(self, key: bytes, evidence: Evidence, cost: int) -> None:
         store = self.store
-        if cost <= (store.limit if self.setup.unit == "keys" else store.room):
-            store.databases[0].put(key, None, origin=evidence, quiet=True, cost=cost)
-        else:
+        if cost > (store.limit if self.setup.unit == "keys" else store.room):
             self.ledger.close(key, evidence, "wasted", store.now)
+            return
+        store.databases[0].put(key, None, origin=evidence, quiet=True, cost=cost)
+        if self._prediction is not None and self._prediction.followups.rules:
+            self._prediction.followups.loaded(key, evidence.source, None, evidence)
 
     def prefetch(self, key: bytes, source: Source, evidence: Evidence) -> bool:
-        """A hint: a statement of its own, which arrives `arrival` requests from now."""
+        """What rides along with no miss arrives `arrival` requests from now.
+
+        What is wanted of one table at once is one statement, as the loader has it.
+        """
+        result = self.result
+        if key in self.inflight:
+            return False
         self.inflight[key] = evidence
         cost = self._costs.get(key) or self._cost(key)
-        self._arriving.append((self.result.requests + self.setup.arrival, key, cost))
-        self.result.statements += 1
-        self.result.rows += 1
+        self._arriving.append((result.requests + self.setup.arrival, key, cost))
+        since, asked = self._asked
+        if since != result.requests:
+            asked = set()
+            self._asked = (result.requests, asked)
+        result.statements += source not in asked
+        result.rows += 1
+        asked.add(source)
         return True
 
     def _arrive(self) -> None:
-        while self._arriving and self._arriving[0][0] <= self.result.requests:
-            _, key, cost = self._arriving.popleft()
-            evidence = self.inflight.pop(key, None)
-            if evidence is not None:
-                self._place(key, evidence, cost)
+        arriving, now = self._arriving, self.result.requests
+        while arriving and arriving[0][0] <= now:
+            self._asked = (-1, set())  # what follows from what arrives is asked for after it
+            due = []
+            while arriving and arriving[0][0] <= now:
+                due.append(arriving.popleft())
+            for _, key, cost in due:
+                evidence = self.inflight.pop(key, None)
+                if evidence is not None:
+                    self._place(key, evidence, cost)
         self._settle()
 
     def _first_use(self, entry: Entry, evidence: Evidence) -> None:
-        assert self._prefetcher is not None
+        assert self._prediction is not None
         self._used_first = True
-        self._prefetcher.first_use(entry, evidence)
-
-    def _learn(self) -> None:
-        """The trainer's part: resolve trials, fit at its pace, adopt with the lag."""
-        items = self.access.items
-        self._calibrator.feed(items)
-        items.clear()
-        now = self._calibrator.accesses
-        if now >= self._next_fit:
-            self._next_fit = next_fit(now)
-            plan = self._calibrator.fit(float(now))
-            if plan is not None:
-                self._lagging.append((now + self.setup.plan_lag, plan))
-        while self._lagging and self._lagging[0][0] <= now:
-            assert self._prefetcher is not None
-            self._prefetcher.adopt(self._lagging.popleft()[1])
+        self._prediction.followups.first_use(entry, evidence)
 
     # -- the budget ---------------------------------------------------------
 
@@ -255,22 +246,17 @@ class Replay:
     def metadata_bytes(self) -> int:
         """Bytes of everything but the entries: ghosts, predictor, books."""
         store = self.store
-        predictor = self._prefetcher.predictor.nbytes if self._prefetcher is not None else 0
+        made = self._prediction
+        predictor = made.prefetcher.predictor.nbytes if made is not None else 0
         return predictor + self.ledger.nbytes + store.policy.metadata_bytes + store.probation.nbytes
 
     def finish(self) -> Result:
-        """The counts; prefetches still waiting for their use count neither way."""
-        result, outcomes = self.result, self.ledger.outcomes
+        """The counts."""
+        result = self.result
         result.misses = result.waits = self.store.misses
-        result.prefetches = self.ledger.issued
-        result.useful, result.late = outcomes["useful"], outcomes["late"]
-        result.wasted = outcomes["wasted"]
         result.metadata_bytes = self.metadata_bytes
-        if self._prefetcher is not None and self._prefetcher.plan is not None:
-            result.plans = self._prefetcher.plan.version
-            result.held_out = self._prefetcher.plan.held_out
-        books = sorted(self.ledger.rules.values(), key=lambda book: -book.issued)
-        result.by_rule = [(book.rule, book.issued, book.useful) for book in books[:20]]
+        if self._prediction is not None:
+            self._prediction.report(result)
         return result
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from antecache.server.replay_setup import Advice
     from antecache.server.sweep import Row, Task
 
 WIDE = 150  # columns of a table that goes to a file or a pipe
@@ -60,12 +61,37 @@ def replay(
             help="Requests until a prefetch arrives that rides along with no miss of its table.",
         ),
     ] = 0,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="A server's config file: its [[rule]]s and what it says of prediction are used. "
+            "Links are not, they need values, which no trace has."
+        ),
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Start from what antecache train has learned.")
+    ] = None,
+    models: Annotated[
+        str | None,
+        typer.Option(
+            help="Which models of scikit-learn may take over from counting: auto, off or one "
+            "name [as the config file says, else auto]."
+        ),
+    ] = None,
     row_budget: Annotated[
-        str, typer.Option(help="Rows that prefetching may read beyond those asked for.")
-    ] = "25%",
+        str | None,
+        typer.Option(
+            help="Rows that prefetching may read beyond those asked for [as the config file "
+            "says, else 25%]."
+        ),
+    ] = None,
     prediction_memory: Annotated[
-        str, typer.Option(help="Largest share of the cache that remembers, for --unit total.")
-    ] = "50%",
+        str | None,
+        typer.Option(
+            help="Largest share of the cache that remembers, for --unit total [as the config "
+            "file says, else 50%]."
+        ),
+    ] = None,
     plan_lag: Annotated[
         int, typer.Option(min=0, help="Accesses by which what was learned is used late.")
     ] = 0,
@@ -86,8 +112,19 @@ def replay(
     Every size is replayed with every policy and every predictor.
     """
     from antecache.server import report
+    from antecache.server.errors import ConfigError
+    from antecache.server.replay_advice import advice_of, read_config
     from antecache.server.sweep import SweepError
 
+    try:
+        settings = read_config(config)
+        advice = advice_of(settings, predictor, model=model, models=models)
+    except ConfigError as error:
+        _refuse(str(error))
+    if row_budget is None:
+        row_budget = str(settings.row_budget)
+    if prediction_memory is None:
+        prediction_memory = str(settings.prediction_memory)
     tasks = _tasks(
         traces,
         size,
@@ -101,6 +138,7 @@ def replay(
         plan_lag=plan_lag,
         requests=requests,
         seed=seed,
+        advice=advice,
     )
     for path in (csv, plot):
         if path is not None and not os.access(path.parent, os.W_OK):
@@ -140,6 +178,7 @@ def _tasks(
     plan_lag: int,
     requests: int,
     seed: int,
+    advice: Advice,
 ) -> list[Task]:
     """Every combination, each once, in the order of the table."""
     from antecache.server.sweep import BELADY, Task, parse_size
@@ -173,6 +212,7 @@ def _tasks(
             plan_lag=plan_lag,
             seed=seed,
             limit=requests,
+            advice=advice,
         )
         for path in traces
         for size in cache_sizes
@@ -252,6 +292,8 @@ def _print(rows: list[Row]) -> None:
     if not console.is_terminal:
         console = Console(width=WIDE)
     console.print(report.table(rows))
+    if any(row.result.own_rules for row in rows):
+        console.print(report.own_rules(rows))
     replayed = [row for row in rows if row.result.setup.policy != "belady"]
     requests = sum(row.result.requests for row in replayed)
     seconds = sum(row.result.seconds for row in replayed)

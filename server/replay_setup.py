@@ -10,7 +10,36 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from antecache.predictor.models import Report
 from antecache.server.backing.base import Source, SourceOptions
+from antecache.server.rules import RuleSpec
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Advice:
+    """What a server is told about prediction by its config file, and by a model.
+
+    rules            the operator's
+    never            patterns of keys that are never predicted
+    precision_floor  below which a rule is switched off
+    models           which may compete with counting, as the setting `models`
+    model            file of what was learned before the trace begins; empty for none
+    """
+
+    rules: tuple[RuleSpec, ...] = ()
+    never: tuple[str, ...] = ()
+    precision_floor: float = 0.25
+    models: str = "off"
+    model: str = ""
+
+    @property
+    def asks_time(self) -> bool:
+        """Whether a rule depends on the hour or the weekday."""
+        return any(rule.if_.hour is not None or rule.if_.weekday is not None for rule in self.rules)
+
+
+COUNTING = Advice()
+"""No rules, and nobody who competes with counting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +55,7 @@ class Setup:
     row_budget    extra rows prefetching may read, as a share
     arrival       requests until a prefetch that does not ride along arrives
     plan_lag      accesses between the fit of a Plan and its adoption
+    advice        rules, patterns, models
     """
 
     policy: str = "s3fifo"
@@ -39,15 +69,19 @@ class Setup:
     arrival: int = 0
     plan_lag: int = 0
     seed: int = 0
+    advice: Advice = COUNTING
 
 
 @dataclass(slots=True)
 class Result:
     """What a replay counted; see the README for the terms.
 
-    waits     reads that found their key absent, late ones included; here the same as `misses`
-    seconds   of CPU; filled in by who runs the replay
-    by_rule   rule, prefetches issued and useful, of the rules used most
+    waits      reads that found their key absent, late ones included; here the same as `misses`
+    seconds    of CPU; filled in by who runs the replay
+    by_rule    rule, prefetches issued and asked for, of the rules used most
+    own_rules  the same of the operator's
+    contests   between models and counting, and `reports` of the last one
+    ranker     who ranked candidates at the end: `counting`, or the model that took over
     """
 
     setup: Setup
@@ -66,6 +100,10 @@ class Result:
     plans: int = 0
     held_out: Any = None
     by_rule: list[tuple[str, int, int]] = field(default_factory=list)
+    own_rules: list[tuple[str, int, int]] = field(default_factory=list)
+    contests: int = 0
+    reports: list[Report] = field(default_factory=list)
+    ranker: str = ""
 
     @property
     def precision(self) -> float:

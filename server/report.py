@@ -12,6 +12,7 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Table
 
 from antecache.server.belady import SAMPLE
@@ -42,6 +43,25 @@ def table(rows: Sequence[Row]) -> Table:
             shown.add_section()
         previous = place
         shown.add_row(*_cells(row, best.get(place)))
+    return shown
+
+
+def own_rules(rows: Sequence[Row]) -> Table:
+    """What became of the operator's rules, in the order of the config file."""
+    shown = Table(title="rules", title_justify="left")
+    for name in ("trace", "size", "policy", "predictor", "rule"):
+        shown.add_column(name)
+    for name in ("prefetches", "asked for"):
+        shown.add_column(name, justify="right")
+    for row in rows:
+        setup = row.result.setup
+        for rule, issued, used in row.result.own_rules:
+            name = escape(rule.removeprefix("rule "))
+            share = f"{used / issued:.1%}" if issued else "-"
+            size = _percent(row.cache_frac)
+            shown.add_row(
+                row.trace, size, setup.policy, setup.predictor, name, f"{issued:,}", share
+            )
     return shown
 
 
@@ -81,9 +101,9 @@ def _bytes(count: int) -> str:
     return f"{count / 1000:,.0f} kB" if count < 10_000_000 else f"{count / 1e6:,.0f} MB"
 
 
-def remarks(rows: Iterable[Row]) -> list[str]:
+def remarks(rows: Sequence[Row]) -> list[str]:
     """What a reader of the table must know to read it right."""
-    texts = []
+    texts = [_contest(row) for row in rows if row.result.contests]
     setups = [row.result.setup for row in rows]
     if any(setup.policy == BELADY and setup.unit != "keys" for setup in setups):
         texts.append(
@@ -93,6 +113,18 @@ def remarks(rows: Iterable[Row]) -> list[str]:
     if any(setup.predictor != "none" and setup.unit != "total" for setup in setups):
         texts.append("the predictor's memory is not charged to the cache: --unit total does")
     return texts
+
+
+def _contest(row: Row) -> str:
+    """Who ranks candidates in the end, and how near the best challenger came."""
+    result, setup = row.result, row.result.setup
+    best = max(result.reports, key=lambda report: report.gain)
+    times = "1 contest" if result.contests == 1 else f"{result.contests} contests"
+    return (
+        f"{row.trace} {_percent(row.cache_frac)} {setup.policy}: candidates are ranked by "
+        f"{result.ranker} after {times} with models; last the best was {best.model} "
+        f"({best.gain:+.1%} waits saved, noise {best.noise:.1%})"
+    )
 
 
 def write_csv(rows: Iterable[Row], path: Path) -> None:

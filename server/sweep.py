@@ -22,12 +22,15 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import NamedTuple
 
+from antecache.predictor.model_file import ModelError
 from antecache.server.belady import optimum
 from antecache.server.replay import Replay, Result, Setup
+from antecache.server.replay_setup import COUNTING, Advice
 from antecache.server.traces import Trace, TraceError, blocks_of, read_trace
 from antecache.server.units import parse_memory
 
 BELADY = "belady"
+UNIX_TIME = 1e8  # smaller times are no date of an access: 1973
 DEFAULT_VALUE = 1000  # bytes of a value in the unit `total` where nothing says how large it is
 
 Tick = Callable[[float], None]  # so much of a task was done since the last call
@@ -84,6 +87,7 @@ class Task:
     plan_lag: int = 0
     seed: int = 0
     limit: int = 0  # replay only so many requests of the trace
+    advice: Advice = COUNTING
 
     @property
     def needs(self) -> tuple[str, int]:
@@ -123,15 +127,23 @@ def run(task: Task, trace: Trace, tick: Tick = lambda _: None) -> Row:
         arrival=task.arrival,
         plan_lag=task.plan_lag,
         seed=task.seed,
+        advice=task.advice,
     )
     started = time.process_time()
     if task.policy == BELADY:
         result = _belady(setup, trace, value_size)
         tick(1.0)
     else:
-        replay = Replay(setup, _known(trace, task.unit, value_size, task.predictor))
+        try:
+            replay = Replay(setup, _known(trace, task.unit, value_size, task.predictor))
+        except ModelError as error:
+            raise SweepError(f"model: {error}") from None
+        first = 0
         for keys, costs, clients in blocks_of(trace, task.unit, value_size):
-            replay.feed(keys, costs, clients)
+            last = first + len(keys)
+            times = trace.times[first:last] if task.advice.asks_time else None
+            replay.feed(keys, costs, clients, times)
+            first = last
             tick(len(keys) / len(trace))
         result = replay.finish()
     result.seconds = time.process_time() - started
@@ -169,6 +181,8 @@ def _notes(trace: Trace, task: Task) -> list[str]:
     if task.unit != "keys" and not trace.sizes and not task.value_size:
         taken = "1 byte" if task.unit == "bytes" else f"{DEFAULT_VALUE:,} bytes"
         notes.append(f"{trace.name}: knows no sizes, every value is taken as {taken}")
+    if task.advice.asks_time and max(trace.times[:1], default=0.0) < UNIX_TIME:
+        notes.append(f"{trace.name}: tells no date; rules of some hours take its times as of 1970")
     return notes
 
 
