@@ -9,6 +9,9 @@ server: the waits that values lose.
   that is worth the memory that is moved: what a log gives up is forgotten.
 - A length that costs next to nothing, or a small part of what the log saves, needs
   no scouts to speak for it.
+- At first nothing can be known: a log may see one lap of a small part of the cache,
+  whatever it costs, since what returns only after longer than the cache holds would
+  else be forgotten just before.
 - While the gate is closed, only what costs nothing to speak of goes on listening.
 
 What this file does not do: hold the log (`misslog.py`), or make room for it (`blend.py`).
@@ -34,6 +37,8 @@ _PRIOR_PART: Final = 0.2
 _FREE: Final = 0.0025
 #: and part of what it saves that it may cost without regard to the scouts
 _PAID: Final = 1 / 8
+#: part of the cache that the first lap may take
+_FIRST_LAP: Final = 0.03
 #: waits an event that listening may cost while the gate is closed
 _LISTEN: Final = 0.0007
 _LEAST: Final = 128  # slots
@@ -119,6 +124,9 @@ class LogLength:
     def _best(self, price: float, left: int, whole: int) -> int:
         cost = max(_FREE, _PAID * self.saved / self.events)
         free = self._at_cost(cost, price, left)
+        first = self._slots_in(min(left, int(_FIRST_LAP * whole)))
+        if self._seen < first:
+            free = max(free, first)
         sure = _SURE if self.target else _SURE_NEW
         values = whole - self.log.nbytes
         best, length = 0.0, free
@@ -154,7 +162,10 @@ class LogLength:
 
     def _at_cost(self, cost: float, price: float, left: int) -> int:
         """The slots that cost so many waits an event."""
-        spare = min(left, int(cost / price)) if price > 0 else left
+        return self._slots_in(min(left, int(cost / price)) if price > 0 else left)
+
+    def _slots_in(self, spare: int) -> int:
+        """The slots of a log of so many bytes, as far as it is worth having."""
         slots = int(spare / (self.bytes_for(10_000) / 10_000))
         return slots if slots >= _LEAST else 0
 

@@ -56,6 +56,12 @@ def test_draws_get_what_costs_next_to_nothing() -> None:
     assert dear.promise < 3
 
 
+def test_a_first_lap_is_remembered_whatever_it_costs() -> None:
+    lap = int(0.03 * 2 * BUDGET / 12)
+    assert decided(draws(lap), DEAR).log.filled > lap / 2
+    assert decided(draws(6 * lap), DEAR).log.filled < lap / 8
+
+
 def test_free_memory_is_taken_whole() -> None:
     length = decided(draws(600), 0.0)
     assert 0.85 * BUDGET < length.bytes_for(length.target) <= 1.01 * BUDGET
