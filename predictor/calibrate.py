@@ -61,6 +61,8 @@ class Calibrator:
         self.hits = 0
         self.trials = 0
         self.dropped = 0
+        self.aside = 0  # accesses of sessions that nothing is learned from
+        self._skipping = False
         self.refused = 0
         self.plan = Plan(horizon=horizon)  # the one in use
         self._trained_before = 0  # accesses that were counted elsewhere
@@ -122,7 +124,11 @@ class Calibrator:
         access, trial = self.access, self.trial
         for item in rest:
             kind = type(item)
-            if kind is bytes:
+            if kind is int:
+                self._skipping = item < 0
+            elif self._skipping:
+                self.aside += kind is bytes
+            elif kind is bytes:
                 access(item)
             elif kind is list and len(item) == 4 and type(item[0]) is bytes:
                 raw = item[2]
@@ -134,7 +140,7 @@ class Calibrator:
                     self.trigger = key
                 else:
                     self.dropped += 1
-            elif kind is not int:
+            else:
                 self.dropped += 1
 
     def _resolve(self, entry: list[Any], hit: int) -> None:

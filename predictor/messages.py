@@ -90,6 +90,7 @@ class Stats(_Message, tag="stats", frozen=True):
     """Figures of the trainer, sent with every Plan, fitted or refused.
 
     accesses     seen in log blocks
+    aside        of sessions that nothing is learned from; not among the accesses
     dropped      trials that found no room, or were no trials
     hits, trials resolved so far
     fits         Plans computed; refused: worse than the one in use, so not published
@@ -106,6 +107,7 @@ class Stats(_Message, tag="stats", frozen=True):
     fit_seconds: float
     last_fit_seconds: float
     max_rss: int
+    aside: int = 0
 
 
 class History(_Message, tag="history", frozen=True):

@@ -58,7 +58,7 @@ class Recorder:
                     write((moment, self._session, key, 1, outcome))
                 outcome = "hit"
             elif type(item) is int:
-                self._session = item
+                self._session = max(item, ~item)  # one that is not learned from is recorded
         try:
             self._file.write(text.getvalue().encode("utf-8", "surrogateescape"))
             self._file.flush()

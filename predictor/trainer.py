@@ -340,6 +340,7 @@ class Trainer:
             "plan_created": plan.created if plan is not None else 0.0,
             "importing": self._import is not None and not self._import.done(),
             "accesses": stats.accesses if stats is not None else None,
+            "accesses_aside": stats.aside if stats is not None else None,
             "trials": stats.trials if stats is not None else None,
             "trial_hits": stats.hits if stats is not None else None,
             "trials_dropped": stats.dropped if stats is not None else None,

@@ -155,6 +155,7 @@ class Worker:
                 fit_seconds=self._fit_seconds,
                 last_fit_seconds=self._last_fit,
                 max_rss=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+                aside=calibrator.aside,
             )
         )
 

@@ -117,6 +117,7 @@ class Server:
             self.access,
             row_budget=config.row_budget,
         )
+        self.prefetcher.walkers.on_change = self._set_aside
         self.followups = Followups(
             self.store,
             self.prefetcher,
@@ -299,6 +300,14 @@ class Server:
         if nanoseconds >= self.slowlog.threshold_ns and "skip_slowlog" not in row.flags:
             self.slowlog.add(argv, nanoseconds // 1000, session.address, session.name)
 
+    def _set_aside(self, number: int) -> None:
+        """A session is no longer learned from, or is again: its connections are told apart."""
+        for session in self.clients.values():
+            if session.log_id in (number, ~number):
+                session.log_id = self.access.shown(number)
+        if self.access.asking == number:
+            self.access.enter(number)
+
     def _load_took(self, seconds: float) -> None:
         self.load_seconds.observe(seconds)
         self.spikes.add("load", int(seconds * 1e9))
@@ -326,6 +335,7 @@ class Server:
         return {
             "predictor": self.prefetcher.predictor.nbytes,
             "links": self.followups.nbytes if self.config.prediction else 0,
+            "readers": self.prefetcher.walkers.nbytes,
             "ledger": self.ledger.nbytes,
             "accesslog": 16 * len(self.access.items),
             "scripts": self.scripts.memory + self.scripts.cache.nbytes,

@@ -183,7 +183,7 @@ class Followups:
     def first_use(self, entry: Entry, evidence: Evidence) -> None:
         """A prefetched entry was used: without prediction it would have been loaded now."""
         self._prefetcher.first_use(entry, evidence)
-        if not self._prefetcher.enabled:
+        if not self._prefetcher.enabled or self._prefetcher.asked_aside:
             return
         key, found = entry.key, []
         self.events.append(Event(key, "first use", self._store.now))

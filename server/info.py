@@ -93,6 +93,8 @@ def _prediction(server: ServerView) -> Iterator[tuple[str, Any]]:
     yield "plan_version", plan.version if plan is not None else 0
     yield "plan_rules", ledger.active_rules()
     yield "plan_age_seconds", round(time.time() - plan.created) if plan is not None else -1
+    yield "readers_set_aside", len(server.access.aside)
+    yield "readers_set_aside_ever", prefetcher.walkers.found
     yield "access_log_items", len(server.access.items)
     yield "access_log_dropped", server.access.dropped
     for name, value in server.trainer.status().items():

@@ -22,6 +22,7 @@ from typing import NamedTuple, Protocol
 from antecache.predictor.base import Candidate, Predictor
 from antecache.predictor.budget import HIGHEST, RowBudget
 from antecache.predictor.plan import Plan
+from antecache.predictor.walkers import Walkers
 from antecache.server.accesslog import AccessLog
 from antecache.server.backing.base import Source
 from antecache.server.ledger import Ledger
@@ -90,6 +91,7 @@ class Prefetcher:
         self.plan: Plan | None = None
         self.budget = RowBudget(row_budget)
         self.worth = Worth(store, charged=charged)
+        self.walkers = Walkers(access.aside, lambda: self.predictor.budget_bytes, access.enter)
         self._review_in = REVIEW
         self.enabled = enabled
         predictor.settle(self.worth.price, 1.0)
@@ -97,6 +99,11 @@ class Prefetcher:
         # wants to know of new Plans (`followups.py`).
         self.more: Callable[[bytes, list[Candidate]], list[Candidate]] | None = None
         self.on_plan: Callable[[Plan], None] | None = None
+
+    @property
+    def asked_aside(self) -> bool:
+        """Whether the session that asks now is one that nothing is learned from."""
+        return self._access.session < 0
 
     @property
     def enabled(self) -> bool:
@@ -135,7 +142,12 @@ class Prefetcher:
         if not self.enabled:
             return planned
         store, predictor = self._store, self.predictor
+        session = self._access.asking
         for key in keys:
+            self.walkers.event(session, key)
+            if self._access.session < 0:  # nothing is learned from who asks
+                planned += self._ahead(session, key)
+                continue
             self.worth.missed(store.probation.missed(key, store.residents))
             if not predictor.idle or self.more is not None:
                 source = self._owner(key)
@@ -145,6 +157,16 @@ class Prefetcher:
             self.budget.row()
             self._event()
         return planned
+
+    def _ahead(self, session: int, key: bytes) -> Iterable[Planned]:
+        """What a reader that is set aside will read next, by its own step alone."""
+        walk, source = self.walkers.walk_of(session), self._owner(key)
+        if walk is None or source is None or not source.options.prefetch or self.worth.closed:
+            return ()
+        score = walk.walks
+        rule = f"walk {source.name}"
+        found = [Candidate(k, score, -1, rule, (("confidence", score),)) for k in walk.ahead()]
+        return self._consider(key, source, set(), found)
 
     def pursue(self, key: bytes, candidates: list[Candidate]) -> int:
         """Fetch what a hit of `key`, or its value, makes likely; how many were queued.
@@ -255,6 +277,10 @@ class Prefetcher:
             self._used(entry.key, evidence)
 
     def _used(self, key: bytes, evidence: Evidence) -> None:
+        self.walkers.event(self._access.asking, key)
+        if self._access.session < 0:
+            self.budget.event()
+            return
         if self.worth.used(self._store.probation.since_left(key)) and evidence.bucket >= 0:
             self.predictor.credit(evidence.bucket)
         self.predictor.observe(key, demand=False)

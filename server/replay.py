@@ -246,8 +246,10 @@ class Replay:
     def metadata_bytes(self) -> int:
         """Bytes of everything but the entries: ghosts, predictor, books."""
         store = self.store
-        made = self._prediction
-        predictor = made.prefetcher.predictor.nbytes if made is not None else 0
+        predictor = 0
+        if self._prediction is not None:
+            prefetcher = self._prediction.prefetcher
+            predictor = prefetcher.predictor.nbytes + prefetcher.walkers.nbytes
         return predictor + self.ledger.nbytes + store.policy.metadata_bytes + store.probation.nbytes
 
     def finish(self) -> Result:

@@ -494,14 +494,16 @@ class Session(asyncio.Protocol):
         CLIENT SETNAME names it; PREDICTOR SESSION (`declared`) does so whatever the connection
         is called, until it is given an empty name.
         """
-        if declared or self.log_id < DECLARED_SESSION:
+        access = self.server.access
+        if declared or max(self.log_id, ~self.log_id) < DECLARED_SESSION:
             number = session_number(name, declared=declared) if name else self.id
             if declared and not name and self.name:
                 number = session_number(self.name)
+            number = access.shown(number)
             if number != self.log_id:
                 self.log_id = number
                 if self.server.dispatch.logging:
-                    self.server.access.enter(number)
+                    access.enter(number)
 
     def reset(self) -> None:
         """RESET: back to the state of a new connection."""

@@ -151,6 +151,20 @@ def test_junk_in_a_block_is_dropped_and_counted(items: list[object]) -> None:
     Plan.from_bytes(plan.to_bytes())
 
 
+def test_nothing_is_learned_from_a_session_that_is_set_aside() -> None:
+    calibrator, alone = Calibrator(4), Calibrator(4)
+    people = [7, None, b"x", [b"y", 3, 0.5, True], b"y"]
+    bot = [~5, None, b"y", [b"z", 3, 0.5, True], b"z", True, b"y"]
+    calibrator.feed([*people[:4], *bot, 7, people[4]])
+    calibrator.feed([*bot, ~5])
+    calibrator.feed([b"y"])  # the next block is still of the session that was announced last
+    alone.feed(people)
+    assert calibrator.aside == 7
+    assert (calibrator.accesses, calibrator.trials, calibrator.hits) == (2, 1, 1)
+    assert (alone.accesses, alone.trials, alone.hits) == (2, 1, 1)
+    assert calibrator.dropped == 0
+
+
 def test_open_trials_are_bounded() -> None:
     calibrator = Calibrator(1000, max_pending=50)
     for at in range(200):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antecache.server import accesslog
@@ -47,6 +47,7 @@ def asked(items: list[Any]) -> list[tuple[int, bytes, str, int]]:
     return found
 
 
+@settings(deadline=None)
 @given(STEPS, st.integers(4, 20))
 def test_what_is_left_of_too_much_is_the_newest_whole_and_its_own_sessions(
     steps: list[tuple[str, int]], limit: int
