@@ -44,6 +44,7 @@ from antecache.predictor.messages import (
     Stats,
     Train,
 )
+from antecache.predictor.parquet import ParquetHistory
 from antecache.predictor.plan import Plan, PlanError
 from antecache.predictor.record import Recorder
 from antecache.predictor.rehearsal import Rehearsal, next_fit
@@ -190,7 +191,8 @@ class Worker:
             calibrator.on_resolved = self._challenge.trials.add
         hello = self._hello
         rehearsal = Rehearsal(predictor, calibrator, hello.capacity, charged=hello.charged)
-        file = HistoryFile(order.path)
+        columns = order.path.endswith(".parquet")
+        file = ParquetHistory(order.path) if columns else HistoryFile(order.path)
         skip, left = order.offset, order.limit or sys.maxsize
         for keys in file.blocks():
             taken = keys[skip : skip + left]

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from antecache.server import parquet
+from antecache.predictor import parquet
 from antecache.server.traces import read_trace
 
 KINDS = (".parquet", ".csv", ".csv.gz")

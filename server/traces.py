@@ -1,6 +1,6 @@
 """Recorded accesses for a replay: which key was read, when, by whom, and how large it was.
 
-Three kinds of file are read: Parquet (`parquet.py`), and, plain, gzip (`.gz`) or
+Three kinds of file are read: Parquet (`predictor/parquet.py`), and, plain, gzip (`.gz`) or
 Zstandard (`.zst`), CSV lines `time,client,key,size` (`predictor/history.py` knows
 them) and what `redis-cli monitor` prints, of Redis or of antecache. Of a capture
 the commands that read values become accesses, one for each key; their sizes are
@@ -24,8 +24,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
+from antecache.predictor import parquet
 from antecache.predictor.history import HistoryError, is_header, read_lines, split_line
-from antecache.server import parquet
 
 ENTRY_BYTES = 100  # of an entry beyond key and value, in the unit `total`
 UNITS = ("keys", "bytes", "total")

@@ -165,7 +165,7 @@ def off(client: Any, argv: Argv) -> Any:
     3,
     flags="admin loading stale",
     since="0.1.0",
-    summary="Learns from a CSV of recorded accesses (time,client,key,size), in the background.",
+    summary="Learns from recorded accesses (CSV or Parquet: time, client, key, size) meanwhile.",
 )
 def import_(client: Any, argv: Argv) -> str:
     """A status at once; PREDICTOR STATUS tells how far it is."""

@@ -2,14 +2,15 @@
 
 pyarrow, which the `parquet` extra installs, is imported when such a file is met.
 Of a file that is read, only `key` must be there: a string or binary column. Others
-that it has are passed over.
+that it has are passed over, and rows without a key are skipped and counted.
 
-What this file does not do: read anything but columns (`traces.py` makes a trace).
+What this file does not do: learn from accesses (`rehearsal.py`), or make a trace of
+them (`server/traces.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,36 +20,63 @@ Access = tuple[float, bytes, bytes, int]
 _BATCH = 50_000
 
 
+class ParquetHistory:
+    """One file of accesses, as `history.HistoryFile` is one of text."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.skipped = 0
+
+    def blocks(self) -> Iterator[list[bytes]]:
+        """The keys of the accesses in order, some ten thousand at a time. Raises HistoryError."""
+        for rows, block in _blocks(self.path, ("key",)):
+            self.skipped += rows - len(block)
+            yield [key for _, _, key, _ in block]
+
+
 def read(path: str) -> Iterator[list[Access]]:
     """Time, client, key and size of the accesses, some at a time. Raises HistoryError."""
+    for _, block in _blocks(path, ("time", "client", "key", "size")):
+        yield block
+
+
+def _blocks(path: str, wanted: Sequence[str]) -> Iterator[tuple[int, list[Access]]]:
+    """How many rows a block has, and the accesses in them, of which the wanted columns are read."""
     arrow = _pyarrow(path)
     try:
         file = arrow.ParquetFile(path)
-        names = [name for name in ("time", "client", "key", "size") if name in file.schema.names]
+        names = [name for name in wanted if name in file.schema_arrow.names]
         if "key" not in names:
             raise HistoryError(f"{path}: has no column 'key'")
-        for batch in file.iter_batches(batch_size=_BATCH, columns=names):
+        for name in names:
+            kind = file.schema_arrow.field(name).type
+            if kind.num_fields:
+                raise HistoryError(f"{path}: its column '{name}' is of type {kind}")
+        for batch in file.iter_batches(batch_size=_BATCH, columns=names, use_threads=False):
             columns = {name: batch.column(name).to_pylist() for name in names}
             count = batch.num_rows
-            yield [
-                (
-                    _number(time),
-                    b"" if client is None else _text(client),
-                    _text(key),
-                    int(_number(size)) if size is not None else 1,
-                )
-                for time, client, key, size in zip(
-                    columns.get("time", [0.0] * count),
-                    columns.get("client", [""] * count),
-                    columns["key"],
-                    columns.get("size", [1] * count),
-                    strict=True,
-                )
-                if key is not None
-            ]
+            yield (
+                count,
+                [
+                    (
+                        _number(time),
+                        b"" if client is None else _text(client),
+                        _text(key),
+                        int(_number(size)) if size is not None else 1,
+                    )
+                    for time, client, key, size in zip(
+                        columns.get("time", [0.0] * count),
+                        columns.get("client", [""] * count),
+                        columns["key"],
+                        columns.get("size", [1] * count),
+                        strict=True,
+                    )
+                    if key
+                ],
+            )
     except OSError as error:
         raise HistoryError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, NotImplementedError) as error:
         if isinstance(error, HistoryError):
             raise
         raise HistoryError(f"{path}: {error}") from None
