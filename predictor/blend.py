@@ -190,7 +190,7 @@ class Blend(Predictor):
             templates = min(templates, self.templates.budget_bytes)
             strides = min(strides, self.strides.budget_bytes)
             log -= self._length.scouts.nbytes + strides + templates
-            log = min(log, max(before.bytes_for(before.target), self.misslog.nbytes + 1024))
+            log = min(log, max(before.bytes_for(before.target), self.misslog.full_nbytes + 1024))
         self.templates.resize(templates)
         self.strides.resize(strides)
         self._tables = self.templates.nbytes + self.strides.nbytes

@@ -175,7 +175,8 @@ class LogLength:
 
     def load(self, scouts: list[list[float]], counted: tuple[float, float, float]) -> None:
         """Go on from what `dump` gave. Raises ValueError when it is no dump."""
-        if min(counted) < 0:
+        saved, _, text = counted  # less than chance may be expected of a log
+        if min(saved, text) < 0:
             raise ValueError("counts of a log below zero")
         self.scouts.load(scouts)
         self.saved, self._expected, self._text = counted

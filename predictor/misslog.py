@@ -171,6 +171,11 @@ class MissLog(Predictor):
         return self._ring.nbytes + self._codec.nbytes if self._ring.slots else 0
 
     @property
+    def full_nbytes(self) -> int:
+        """Bytes when every slot is in use by the keys there are."""
+        return self._ring.full_nbytes + self._codec.nbytes if self._ring.slots else 0
+
+    @property
     def codec(self) -> Codec:
         """Where keys get their codes; another one after `load`."""
         return self._codec
@@ -233,7 +238,11 @@ class MissLog(Predictor):
         slots = self._ring.slots
         self._set_slots(min(self._affordable(full=False), slots - slots // 32 - 1))
         while self._ring.slots and self._codec.nbytes > self._room:
-            self._set_slots(self._ring.slots * 3 // 4)
+            if self._ring.moving:  # two indexes at once would cost slots
+                self._ring.finish()
+                self._measure()
+            else:
+                self._set_slots(self._ring.slots * 15 // 16)
 
     def _fit(self, *, force: bool = False) -> None:
         """At the end of a lap, or for another budget: as many slots as the budget affords."""

@@ -261,6 +261,16 @@ class Ring:
                 self._move(self._old_buckets)
         return lost
 
+    @property
+    def moving(self) -> bool:
+        """Whether an index is being replaced, piece by piece, and both take memory."""
+        return self._old is not None
+
+    def finish(self) -> None:
+        """Replace the index now."""
+        if self._old is not None:
+            self._move(self._old_buckets - self._moved)
+
     def _move(self, count: int) -> None:
         """Bring some buckets of the old index into the new one."""
         assert self._old is not None

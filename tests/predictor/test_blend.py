@@ -96,3 +96,27 @@ def test_a_state_reads_back_also_into_another_budget() -> None:
     assert small.misslog.candidates(b"user:7")
     for key in (b"user:999999", b"91500"):
         assert {c.key for c in again.candidates(key)} == {c.key for c in blend.candidates(key)}
+
+
+def test_what_fits_is_kept_while_the_index_of_the_log_is_replaced() -> None:
+    """Both indexes take memory for a while: that must not cost events."""
+    log = MissLog(1 << 20)
+    for at in range(60_000):
+        log.observe(b"user:%d" % (at % 20_000), demand=True)
+    log.resize(4 << 20)  # a longer ring, so a larger index, made piece by piece
+    held = log.filled
+    log.resize(log.nbytes - 4 * 25_000)
+    assert log.filled > 0.9 * held
+    log.check()
+
+
+def test_a_state_is_read_back_where_less_than_chance_was_found() -> None:
+    rng = random.Random(4)
+    learned = Blend(100_000)
+    learned.settle(0.0, 1.0)
+    for _ in range(20_000):
+        learned.observe(b"page:%d" % rng.randrange(500), demand=True)
+    learned.settle(0.0, 0.99)
+    fresh = Blend(100_000)
+    fresh.load(learned.dump())
+    assert fresh.misslog.filled > 0.9 * learned.misslog.filled
