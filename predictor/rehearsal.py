@@ -25,7 +25,7 @@ from antecache.predictor.budget import RowBudget
 from antecache.predictor.calibrate import Calibrator
 
 #: most prefetches a miss
-_MOST: Final = 16
+_MOST: Final = 32
 #: events between two looks at what memory is worth
 _REVIEW: Final = 200
 

@@ -29,9 +29,9 @@ from antecache.server.ledger import Ledger
 from antecache.server.store import Entry, Evidence, Store
 from antecache.server.worth import Worth
 
-MOST = 16  # prefetches a miss
+MOST = 32  # prefetches a miss
 REVIEW = 200  # events between two looks at what memory is worth
-ELSEWHERE = 1.5  # a candidate in another table must be this much likelier
+ELSEWHERE = 1.3  # a candidate in another table must be this much likelier
 
 Planned = tuple[bytes, Source, Evidence]
 
