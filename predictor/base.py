@@ -45,6 +45,7 @@ class Predictor(ABC):
     """
 
     name: ClassVar[str]  #: the option's value; equals the file's name
+    session: int = 0  #: who causes what it is told or asked next; set before, by whoever knows
 
     def __init__(self, budget_bytes: int) -> None:
         self.budget_bytes = budget_bytes

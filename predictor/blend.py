@@ -1,15 +1,18 @@
 """All families of evidence together: the default predictor.
 
 A demand miss asks the miss log (what followed this key), the templates (what
-follows keys like it) and the strides (what follows steps like this one). A key
-named by several families is one candidate, with the best of their scores.
+follows keys like it), the strides (what follows steps like this one) and the
+sessions (what the same client came for after this key). A key named by several
+families is one candidate, with the best of their scores. Where sessions take turns,
+what came next in the log was mostly somebody else's wish: once what followed in the
+same session proves clearly more certain, the log's candidates count half.
 
 How much of the budget they occupy is decided by what they are worth, whenever
 `settle` tells the price of memory (until it is first called, they have all of it):
 
 - The log gets the length at which the predictions expected of it, as its scouts
   measure, less the price of its bytes are most (`loglength.py`).
-- The tables of strides and templates begin small, and may take as much as costs an
+- The tables of strides, templates and sessions begin small, and may take as much as costs an
   eighth of the waits they save; one that saves nothing gives its memory back, and
   is tried again much later.
 
@@ -29,15 +32,20 @@ import msgspec
 
 from antecache.predictor.allowance import Allowance
 from antecache.predictor.base import Candidate, Predictor
+from antecache.predictor.evidence import certainty
 from antecache.predictor.loglength import LogLength
 from antecache.predictor.misslog import MissLog
 from antecache.predictor.plan import Plan
+from antecache.predictor.sessions import Sessions
 from antecache.predictor.strides import Strides
 from antecache.predictor.templates import Templates
 
-#: largest part of the budget that the tables of strides and of templates may take
+#: largest part of the budget that the tables of strides, templates and sessions may take
 _STRIDES_PART: Final = 0.1
 _TEMPLATES_PART: Final = 0.06
+_SESSIONS_PART: Final = 0.1
+#: how much more sessions must tell, and what the order of the log still counts then
+_CLEARLY, _OTHERS_PART = 1.5, 0.5
 #: bytes beyond which tables gain nothing
 _STRIDES_MOST: Final = 1 << 20
 
@@ -47,6 +55,8 @@ class _State(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     tables: tuple[tuple[int, bytes], tuple[int, bytes]]  # of templates and strides, with budgets
     length: tuple[list[list[float]], tuple[float, float, float]] | None
     rooms: tuple[tuple[float, int], tuple[float, int]]
+    # of sessions: budget, table, what they were worth; none in older states
+    sessions: tuple[int, bytes, tuple[float, int]] | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -57,7 +67,9 @@ class Blend(Predictor):
     """The families of evidence as one predictor. See `Predictor` for the contract."""
 
     name: ClassVar[str] = "blend"
-    buckets: ClassVar[int] = MissLog.buckets + Templates.buckets + Strides.buckets
+    buckets: ClassVar[int] = (
+        MissLog.buckets + Templates.buckets + Strides.buckets + Sessions.buckets
+    )
 
     def __init__(self, budget_bytes: int) -> None:
         super().__init__(budget_bytes)
@@ -72,15 +84,24 @@ class Blend(Predictor):
             min(int(budget_bytes * _STRIDES_PART), _STRIDES_MOST),
             first_bucket=MissLog.buckets + Templates.buckets,
         )
+        self.sessions = Sessions(
+            int(budget_bytes * _SESSIONS_PART),
+            first_bucket=self.strides.first_bucket + Strides.buckets,
+        )
         self._tables = 0  # bytes the log has given up before `settle` decides
         self._closed = False
+        self._by_session = False  # whether sessions tell more than the order of the log
         self._strides_room = Allowance()
         self._templates_room = Allowance()
+        self._sessions_room = Allowance()
 
     def candidates(self, key: bytes) -> list[Candidate]:
         """What any family expects, best first. See `Predictor`."""
         found = self.misslog.candidates(key)
         more = self.templates.candidates(key) + self.strides.candidates(key)
+        more += self.sessions.candidates(key)
+        if self._by_session and not self.sessions.idle:
+            found = [_halved(candidate) for candidate in found]
         if not more:
             return found
         best = {candidate.key: candidate for candidate in found}
@@ -99,16 +120,24 @@ class Blend(Predictor):
             self.misslog.observe(key, demand=demand)
         self.templates.observe(key, demand=demand)
         self.strides.observe(key, demand=demand)
+        self.sessions.session = self.session
+        self.sessions.observe(key, demand=demand)
         if self._length is None:
             self._make_room()
 
     def _make_room(self) -> None:
         """A table was made: the log, which had its memory until now, becomes shorter."""
-        tables = self.templates.nbytes + self.strides.nbytes
+        tables = self._occupied
         if tables != self._tables:
             self._tables = tables
             self.misslog.resize(self.budget_bytes - tables)
             self._share_codec()
+
+    @property
+    def _occupied(self) -> int:
+        """Bytes of the tables; that of sessions fills up what it has, a key at a time."""
+        sessions = 0 if self.sessions.idle else self.sessions.budget_bytes
+        return self.templates.nbytes + self.strides.nbytes + sessions
 
     def _share_codec(self) -> None:
         if self.templates.codec is not self.misslog.codec:
@@ -128,13 +157,21 @@ class Blend(Predictor):
         templates = self._templates_room.decide(
             price, length.events, whole, fade, met=self.misslog.slots > 0, closed=closed
         )
+        sessions = 0
+        if self.sessions.met:
+            sessions = self._sessions_room.decide(
+                price, length.events, whole, fade, met=True, closed=closed
+            )
         strides = min(strides, int(budget * _STRIDES_PART), _STRIDES_MOST)
         templates = min(templates, int(budget * _TEMPLATES_PART))
+        sessions = min(sessions, int(budget * _SESSIONS_PART))
         if strides != self.strides.budget_bytes:
             self.strides.resize(strides)
         if templates != self.templates.budget_bytes:
             self.templates.resize(templates)
-        left = budget - length.scouts.nbytes - strides - templates
+        if sessions != self.sessions.budget_bytes:
+            self.sessions.resize(sessions)
+        left = budget - length.scouts.nbytes - strides - templates - sessions
         if length.decide(price, left, whole, closed=closed):
             self.misslog.resize(min(length.bytes_for(length.target), left))
             self._share_codec()
@@ -148,6 +185,7 @@ class Blend(Predictor):
             self._share_codec()
             self.strides.resize(0)
             self.templates.resize(0)
+            self.sessions.resize(0)
         return LogLength(self.misslog, self.budget_bytes)
 
     def credit(self, bucket: int) -> None:
@@ -157,8 +195,10 @@ class Blend(Predictor):
                 self._length.saved += 1
         elif bucket < self.strides.first_bucket:
             self._templates_room.credit()
-        elif bucket < self.buckets:
+        elif bucket < self.sessions.first_bucket:
             self._strides_room.credit()
+        elif bucket < self.buckets:
+            self._sessions_room.credit()
 
     @property
     def promise(self) -> float:
@@ -169,7 +209,10 @@ class Blend(Predictor):
     def idle(self) -> bool:
         """Whether every family is without memory."""
         return self._closed or (
-            not self.misslog.slots and self.templates.idle and self.strides.idle
+            not self.misslog.slots
+            and self.templates.idle
+            and self.strides.idle
+            and self.sessions.idle
         )
 
     def adopt(self, plan: Plan) -> None:
@@ -177,23 +220,30 @@ class Blend(Predictor):
         self.misslog.adopt(plan)
         self.templates.adopt(plan)
         self.strides.adopt(plan)
+        self.sessions.adopt(plan)
+        stream = certainty(plan, self.misslog.first_bucket, MissLog.buckets)
+        session = certainty(plan, self.sessions.first_bucket, Sessions.buckets)
+        self._by_session = session > _CLEARLY * stream
 
     def resize(self, budget_bytes: int) -> None:
         """Another budget for all of them. See `Predictor`."""
         self.budget_bytes = budget_bytes
         templates = int(budget_bytes * _TEMPLATES_PART)
         strides = min(int(budget_bytes * _STRIDES_PART), _STRIDES_MOST)
+        sessions = int(budget_bytes * _SESSIONS_PART)
         log = budget_bytes
         if self._length is not None:
             before, self._length = self._length, LogLength(self.misslog, budget_bytes)
             self._length.load(*before.dump())
             templates = min(templates, self.templates.budget_bytes)
             strides = min(strides, self.strides.budget_bytes)
-            log -= self._length.scouts.nbytes + strides + templates
+            sessions = min(sessions, self.sessions.budget_bytes)
+            log -= self._length.scouts.nbytes + strides + templates + sessions
             log = min(log, max(before.bytes_for(before.target), self.misslog.full_nbytes + 1024))
         self.templates.resize(templates)
         self.strides.resize(strides)
-        self._tables = self.templates.nbytes + self.strides.nbytes
+        self.sessions.resize(sessions)
+        self._tables = self._occupied
         if self._length is None:
             log -= self._tables
         self.misslog.resize(log)
@@ -212,6 +262,11 @@ class Blend(Predictor):
                 ),
                 None if self._length is None else self._length.dump(),
                 (self._templates_room.dump(), self._strides_room.dump()),
+                (
+                    self.sessions.budget_bytes,
+                    self.sessions.dump(),
+                    self._sessions_room.dump(),
+                ),
             )
         )
 
@@ -227,10 +282,16 @@ class Blend(Predictor):
             raise ValueError(f"the state of the blend cannot be used: {error}") from None
         self.misslog.load(read.misslog)
         self.templates.forget(self.misslog.codec)
-        # without their tables the other two begin anew, which is no harm
-        for table, (budget, packed) in zip(
-            (self.templates, self.strides), read.tables, strict=True
-        ):
+        tables = read.tables
+        parts: list[tuple[Predictor, int, bytes]] = [
+            (self.templates, *tables[0]),
+            (self.strides, *tables[1]),
+        ]
+        if read.sessions is not None:
+            parts.append((self.sessions, *read.sessions[:2]))
+            self._sessions_room.load(*read.sessions[2])
+        # without their tables the others begin anew, which is no harm
+        for table, budget, packed in parts:
             table.resize(max(0, min(budget, table.budget_bytes)))
             with contextlib.suppress(ValueError):
                 table.load(packed)
@@ -243,11 +304,19 @@ class Blend(Predictor):
 
     @property
     def nbytes(self) -> int:
-        """The log, both tables and the scouts."""
+        """The log, the tables and the scouts."""
         scouts = 0 if self._length is None else self._length.scouts.nbytes
-        return self.misslog.nbytes + self.templates.nbytes + self.strides.nbytes + scouts
+        tables = self.templates.nbytes + self.strides.nbytes + self.sessions.nbytes
+        return self.misslog.nbytes + tables + scouts
 
     def check(self) -> None:
         """Recount; raises AssertionError when the books are wrong."""
         self.misslog.check()
         assert self.nbytes <= self.budget_bytes, f"{self.nbytes} > {self.budget_bytes}"
+
+
+def _halved(candidate: Candidate) -> Candidate:
+    """A candidate of the log where sessions tell more."""
+    return candidate._replace(
+        score=candidate.score * _OTHERS_PART, why=(*candidate.why, ("any session", _OTHERS_PART))
+    )

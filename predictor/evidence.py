@@ -4,7 +4,7 @@ A follower of a row has a confidence (its count over the row's n) and a support
 (n). The bucket is the kind of evidence x 12 bins of confidence x 5 of support;
 its estimate comes from the Plan's counters as everywhere.
 
-What this file does not do: anything for the miss log, whose features are others.
+What this file does not do: score candidates of the miss log, whose features are others.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from antecache.predictor.plan import PRIOR_SHARE, PRIOR_TRIALS, Plan
 _SHARES: Final = 12
 _SUPPORTS: Final = 5
 PER_KIND: Final = _SHARES * _SUPPORTS
+#: a share of trials that comes true of candidates hardly worth a row
+_COMMON: Final = 0.3
 _SUPPORT_OF: Final = tuple(
     0 if n < 4 else 1 if n < 8 else 2 if n < 16 else 3 if n < 48 else 4 for n in range(256)
 )
@@ -43,3 +45,14 @@ class Scores:
     def __call__(self, bucket: int, confidence: float) -> float:
         """The estimate of a follower in a bucket of `bucket_of`."""
         return self._base[bucket] + self._scale[bucket] * confidence
+
+
+def certainty(plan: Plan, first: int, count: int) -> float:
+    """How much a family's buckets tell: trials that came true beyond `_COMMON` of them.
+
+    Only buckets that are better than that add up: a candidate that is likely is worth
+    more than many that are not.
+    """
+    hits, trials = plan.counters(first, count)
+    beyond = hits - _COMMON * trials
+    return float(beyond[beyond > 0].sum())

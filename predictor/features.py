@@ -25,6 +25,8 @@ from numpy.typing import NDArray
 from antecache.predictor.links import FIRST_BUCKET as _LINKS
 from antecache.predictor.misslog import BUCKETS as _FOLLOWED
 from antecache.predictor.misslog import MAX_VISITS
+from antecache.predictor.sessions import Sessions
+from antecache.predictor.strides import Strides
 from antecache.predictor.templates import Templates
 
 #: trials that are kept, the newest; 14 bytes each
@@ -51,6 +53,7 @@ NAMES: Final = (
     "distance",  # bin of it, 0 (next) to 5 (11 events and more)
     "support",  # bin of it, for families that count in rows
     "same table",
+    "session",  # a kind of evidence, as the four above
 )
 
 _Floats = NDArray[np.float64]
@@ -172,7 +175,9 @@ def matrix(trials: Columns, lift: _Floats, same_table: NDArray[np.bool_]) -> _Fl
     followed = buckets < _FOLLOWED
     templates = (buckets >= _FOLLOWED) & (buckets < _FOLLOWED + Templates.buckets)
     stated = buckets >= min(_RULES, _LINKS)
-    strides = ~followed & ~templates & ~stated
+    first = _FOLLOWED + Templates.buckets + Strides.buckets
+    sessions = (buckets >= first) & (buckets < first + Sessions.buckets)
+    strides = ~followed & ~templates & ~stated & ~sessions
     outer = buckets // (_SHARES * _DISTANCES)
     made = np.zeros((len(trials), len(NAMES)))
     made[:, 0] = trials.raws
@@ -183,6 +188,7 @@ def matrix(trials: Columns, lift: _Floats, same_table: NDArray[np.bool_]) -> _Fl
     made[:, 7] = np.where(followed, np.minimum(outer // 2 + 1, MAX_VISITS), 0)
     made[:, 8] = np.where(followed, outer % 2, 0)
     made[:, 9] = np.where(followed, buckets % _DISTANCES, 0)
-    made[:, 10] = np.where(templates | strides, (buckets - _FOLLOWED) % 5, 0)
+    made[:, 10] = np.where(templates | strides | sessions, (buckets - _FOLLOWED) % 5, 0)
     made[:, 11] = same_table[trials.groups]
+    made[:, 12] = sessions
     return made

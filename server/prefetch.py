@@ -143,6 +143,7 @@ class Prefetcher:
             return planned
         store, predictor = self._store, self.predictor
         session = self._access.asking
+        predictor.session = session
         for key in keys:
             self.walkers.event(session, key)
             if self._access.session < 0:  # nothing is learned from who asks
@@ -283,6 +284,7 @@ class Prefetcher:
             return
         if self.worth.used(self._store.probation.since_left(key)) and evidence.bucket >= 0:
             self.predictor.credit(evidence.bucket)
+        self.predictor.session = self._access.asking
         self.predictor.observe(key, demand=False)
         self._event()
 

@@ -10,6 +10,7 @@ from antecache.predictor.blend import Blend
 from antecache.predictor.misslog import MissLog
 from antecache.predictor.plan import Plan, pack_counters
 from antecache.predictor.ring import slots_for
+from antecache.predictor.sessions import Sessions
 from antecache.predictor.strides import Strides
 from antecache.predictor.templates import Templates
 
@@ -36,13 +37,14 @@ def test_every_family_is_heard() -> None:
     first, second = MissLog.buckets, MissLog.buckets + Templates.buckets
     assert all(bucket < first for bucket in families["followed"])
     assert all(first <= bucket < second for bucket in families["same"])
-    assert all(second <= bucket < second + Strides.buckets for bucket in families["stride"])
-    assert Blend.buckets == second + Strides.buckets
+    third = second + Strides.buckets
+    assert all(second <= bucket < third for bucket in families["stride"])
+    assert Blend.buckets == third + Sessions.buckets
 
 
 def test_a_key_of_several_families_is_one_candidate_with_the_best_score() -> None:
     blend = mixed(Blend(BUDGET))
-    parts = [blend.misslog, blend.templates, blend.strides]
+    parts = [blend.misslog, blend.templates, blend.strides, blend.sessions]
     for user in range(50):
         key = b"user:%d" % user
         found = blend.candidates(key)
@@ -54,6 +56,39 @@ def test_a_key_of_several_families_is_one_candidate_with_the_best_score() -> Non
         assert {candidate.key: candidate.score for candidate in found} == best
         scores = [candidate.score for candidate in found]
         assert scores == sorted(scores, reverse=True)
+
+
+def in_turns(blend: Blend) -> Blend:
+    """Two readers of the same seven books, who never wait for each other."""
+    rng = random.Random(2)
+    at = {1: 0, 2: 0}
+    for _ in range(3000):
+        blend.session = rng.choice((1, 2))
+        step = at[blend.session]
+        blend.observe(b"%d.%d" % (step // 6 * 3 % 7, step % 6), demand=True)
+        at[blend.session] += 1
+    return blend
+
+
+def test_sessions_that_prove_more_certain_halve_what_the_log_says() -> None:
+    blend = in_turns(Blend(BUDGET))
+    key, first = b"5.1", blend.sessions.first_bucket
+    log = {c.key: c.score for c in blend.misslog.candidates(key)}
+    tables = [*blend.templates.candidates(key), *blend.sessions.candidates(key)]
+    said: dict[bytes, float] = {}
+    for candidate in tables:
+        said[candidate.key] = max(candidate.score, said.get(candidate.key, 0.0))
+    assert b"5.2" in said
+    assert b"5.2" in log
+    # a bucket of sessions, or of the log, that says nothing of the candidates here
+    for certain, part in ((first + 17, 0.5), (400, 1.0)):
+        hits, trials = np.zeros(Blend.buckets), np.zeros(Blend.buckets)
+        trials[certain] = hits[certain] = 100
+        blend.adopt(Plan(version=1, hits=pack_counters(hits), trials=pack_counters(trials)))
+        found = {c.key: c for c in blend.candidates(key)}
+        for other in log.keys() | said.keys():
+            expected = max(part * log.get(other, 0.0), said.get(other, 0.0))
+            assert abs(found[other].score - expected) < 1e-6
 
 
 def test_the_plan_reaches_every_family() -> None:

@@ -130,7 +130,7 @@ def test_groups(trigger: bytes, key: bytes, group: str) -> None:
 
 
 def test_every_feature_has_a_name() -> None:
-    assert len(set(NAMES)) == len(NAMES) == 12
+    assert len(set(NAMES)) == len(NAMES) == 13
 
 
 def test_reliability_is_what_came_true_by_what_was_predicted() -> None:

@@ -42,7 +42,8 @@ def events(count: int, seed: int = 7) -> Iterator[tuple[bytes, bool]]:
 
 def fed(family: type[Predictor], count: int = 6000, budget: int = BUDGET) -> Predictor:
     predictor = family(budget)
-    for key, demand in events(count):
+    for at, (key, demand) in enumerate(events(count)):
+        predictor.session = at % 4 // 3  # now and then somebody else comes between
         predictor.observe(key, demand=demand)
     return predictor
 
@@ -56,7 +57,7 @@ def test_the_names_are_those_of_files_and_classes(family: type[Predictor]) -> No
 
 
 def test_there_are_the_ones_that_the_settings_offer() -> None:
-    assert {"blend", "misslog", "strides", "templates"} <= set(registry.names())
+    assert {"blend", "misslog", "sessions", "strides", "templates"} <= set(registry.names())
     with pytest.raises(KeyError):
         registry.find("base")
     with pytest.raises(KeyError):
@@ -98,7 +99,8 @@ def test_the_same_events_give_the_same_candidates(family: type[Predictor]) -> No
 @pytest.mark.parametrize("budget", [0, 1, 500, 5_000, 50_000, 400_000])
 def test_the_budget_is_kept(family: type[Predictor], budget: int) -> None:
     predictor = family(budget)
-    for key, demand in events(6000):
+    for at, (key, demand) in enumerate(events(6000)):
+        predictor.session = at % 3 * at
         predictor.observe(key, demand=demand)
         assert predictor.nbytes <= budget
     everything(predictor)
