@@ -15,7 +15,7 @@ FIND_PYTHON := for name in python3.11 python3.12 python3.13 python3.14 python3 p
 	&& { command -v "$$name"; break; }; done
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format bench-hotpath bench-memory bench-policies bench-replay bench-unseen bench-restart bench-harmless
+.PHONY: help run demo test check format bench-hotpath bench-memory bench-policies bench-replay bench-unseen bench-restart bench-harmless bench-transfer
 .PHONY: bench-models bench-prediction image-test test-clients fuzz clean
 
 help: ## this list
@@ -66,6 +66,9 @@ bench-harmless: .venv/.installed-dev ## what prediction costs where nothing can 
 
 bench-models: .venv/.installed-dev ## counting against models of scikit-learn, on real traces
 	@$(BIN)/python tests/bench/models.py $(ARGS)
+
+bench-transfer: .venv/.installed-dev ## what a model is worth to keys that it has never seen
+	@$(BIN)/python tests/bench/transfer.py $(ARGS)
 
 bench-policies: .venv/.installed-dev ## eviction policies over real traces, against libCacheSim
 	@$(BIN)/python tests/bench/policies.py $(ARGS)

@@ -61,6 +61,8 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     champion_saved: float = 0.0
     gain: float = 0.0
     noise: float = 0.0
+    auc: float = 0.5
+    champion_auc: float = 0.5
     log_loss: float = 0.0
     champion_log_loss: float = 0.0
     calibration_error: float = 0.0
@@ -224,6 +226,8 @@ def _try(
         champion_saved=champion.saved,
         gain=more,
         noise=noise,
+        auc=ours.auc,
+        champion_auc=champion.auc,
         log_loss=ours.log_loss,
         champion_log_loss=champion.log_loss,
         calibration_error=ours.calibration_error,

@@ -66,7 +66,7 @@ class Replay:
         self.access = AccessLog()
         self._client = -1
         self._costs: dict[bytes, int] = dict(known or {})
-        self._prediction: Prediction | None = None
+        self.prediction: Prediction | None = None
         # the sources that are asked beside the misses of this request, each in one statement
         self._asked: tuple[int, set[Source]] = (-1, set())
         self._used_first = False  # whether the last hit was the first use of a prefetched key
@@ -78,7 +78,7 @@ class Replay:
         self.store.limit = setup.capacity if setup.unit == "keys" else self.store.limit
         self.store.room = setup.capacity if setup.unit != "keys" else self.store.room
         if setup.predictor != "none":
-            made = self._prediction = Prediction(
+            made = self.prediction = Prediction(
                 setup, self.store, self._tables.owner, self, self.access
             )
             self.ledger = made.ledger
@@ -102,7 +102,7 @@ class Replay:
         data = store.databases[0].dicts[0]
         read = store.databases[0].read
         miss, arriving, items = self._miss, self._arriving, self.access.items
-        prediction = self._prediction
+        prediction = self.prediction
         predicting = prediction is not None
         soon = prediction.soon if prediction is not None else []
         charged = self.setup.unit == "total" and (predicting or self._has_ghosts)
@@ -138,14 +138,14 @@ class Replay:
         source = self._tables.owner(key)
         expected = None
         riders: Iterable[Planned] = ()
-        if self._prediction is not None:
+        if self.prediction is not None:
             self._costs[key] = cost
             store.record_miss(key)
             expected = self.inflight.pop(key, None)
             if expected is not None:
-                self._prediction.prefetcher.late(key, expected)
+                self.prediction.prefetcher.late(key, expected)
             else:
-                riders = self._prediction.prefetcher.riders((key,))
+                riders = self.prediction.prefetcher.riders((key,))
         if expected is None:
             result.statements += 1
             result.rows += 1
@@ -177,8 +177,8 @@ class Replay:
             self.ledger.close(key, evidence, "wasted", store.now)
             return
         store.databases[0].put(key, None, origin=evidence, quiet=True, cost=cost)
-        if self._prediction is not None and self._prediction.followups.rules:
-            self._prediction.followups.loaded(key, evidence.source, None, evidence)
+        if self.prediction is not None and self.prediction.followups.rules:
+            self.prediction.followups.loaded(key, evidence.source, None, evidence)
 
     def prefetch(self, key: bytes, source: Source, evidence: Evidence) -> bool:
         """What rides along with no miss arrives `arrival` requests from now.
@@ -214,9 +214,9 @@ class Replay:
         self._settle()
 
     def _first_use(self, entry: Entry, evidence: Evidence) -> None:
-        assert self._prediction is not None
+        assert self.prediction is not None
         self._used_first = True
-        self._prediction.followups.first_use(entry, evidence)
+        self.prediction.followups.first_use(entry, evidence)
 
     # -- the budget ---------------------------------------------------------
 
@@ -247,8 +247,8 @@ class Replay:
         """Bytes of everything but the entries: ghosts, predictor, books."""
         store = self.store
         predictor = 0
-        if self._prediction is not None:
-            prefetcher = self._prediction.prefetcher
+        if self.prediction is not None:
+            prefetcher = self.prediction.prefetcher
             predictor = prefetcher.predictor.nbytes + prefetcher.walkers.nbytes
         return predictor + self.ledger.nbytes + store.policy.metadata_bytes + store.probation.nbytes
 
@@ -257,8 +257,8 @@ class Replay:
         result = self.result
         result.misses = result.waits = self.store.misses
         result.metadata_bytes = self.metadata_bytes
-        if self._prediction is not None:
-            self._prediction.report(result)
+        if self.prediction is not None:
+            self.prediction.report(result)
         return result
 
 

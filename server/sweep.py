@@ -109,8 +109,13 @@ class Row:
         return self.result.waits / max(self.result.requests, 1)
 
 
-def run(task: Task, trace: Trace, tick: Tick = lambda _: None) -> Row:
-    """Replay `trace` as `task` says."""
+def run(
+    task: Task,
+    trace: Trace,
+    tick: Tick = lambda _: None,
+    look: Callable[[Replay], None] = lambda _: None,
+) -> Row:
+    """Replay `trace` as `task` says; `look` is shown what is left, after its time was taken."""
     value_size = task.value_size
     if task.unit == "total" and not trace.sizes:
         value_size = value_size or DEFAULT_VALUE
@@ -129,6 +134,7 @@ def run(task: Task, trace: Trace, tick: Tick = lambda _: None) -> Row:
         seed=task.seed,
         advice=task.advice,
     )
+    replay = None
     started = time.process_time()
     if task.policy == BELADY:
         result = _belady(setup, trace, value_size)
@@ -147,6 +153,8 @@ def run(task: Task, trace: Trace, tick: Tick = lambda _: None) -> Row:
             tick(len(keys) / len(trace))
         result = replay.finish()
     result.seconds = time.process_time() - started
+    if replay is not None:
+        look(replay)
     return Row(trace.name, task.size.share or capacity / whole, result)
 
 

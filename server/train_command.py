@@ -144,7 +144,7 @@ def _tell(what: str) -> None:
 
 def _report(saved: Saved, outcome: Outcome) -> None:
     """What was read, what it is worth, and who ranks candidates from now on."""
-    from antecache.predictor.plan import Plan
+    from antecache.predictor.plan import MAX_BYTES, Plan
 
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr)
@@ -169,23 +169,29 @@ def _report(saved: Saved, outcome: Outcome) -> None:
         f"(uncalibrated {held.raw_log_loss:.3f}) on {held.trials:,} later candidates"
     )
     if outcome.reports:
-        print(f"\n{'challenger':12}{'gain':>8}{'noise':>8}{'log loss':>10}{'calibr.':>9}  verdict")
+        head = f"\n{'challenger':12}{'gain':>8}{'noise':>8}{'AUC':>7}{'log loss':>10}"
+        print(f"{head}{'compiled':>10}{'calibr.':>9}  verdict")
         champion = outcome.reports[0]
         print(
-            f"{'counting':12}{'':8}{'':8}{champion.champion_log_loss:10.4f}"
-            f"{champion.champion_calibration_error:9.4f}"
+            f"{'counting':12}{'':16}{champion.champion_auc:7.3f}"
+            f"{champion.champion_log_loss:10.4f}{'':10}{champion.champion_calibration_error:9.4f}"
         )
     for report in outcome.reports:
+        whole = report.log_loss - report.compile_loss
         print(
-            f"{report.model:12}{report.gain:+8.1%}{report.noise:8.1%}{report.log_loss:10.4f}"
-            f"{report.calibration_error:9.4f}  {'adopted: ' if report.adopted else ''}"
-            f"{report.reason}"
+            f"{report.model:12}{report.gain:+8.1%}{report.noise:8.1%}{report.auc:7.3f}"
+            f"{whole:10.4f}{report.log_loss:10.4f}{report.calibration_error:9.4f}  "
+            f"{'adopted: ' if report.adopted else ''}{report.reason}"
         )
     best = next((report for report in outcome.reports if report.adopted), None)
     if best is not None:
         shown = [f"{name} {loss:.4f}" for name, loss in list(best.importances.items())[:5]]
         print("importances: " + ", ".join(shown))
     print(f"candidates are ranked by: {plan.model or 'counting'}")
+    print(
+        f"Plan: {len(saved.plan):,} bytes ({plan.buckets:,} buckets, {len(plan.groups):,} groups; "
+        f"at most {MAX_BYTES:,}); memory of keys: {len(saved.state):,} bytes"
+    )
 
 
 def _refuse(reason: str, code: int = 2) -> NoReturn:

@@ -5,8 +5,9 @@ Visitors walk through the sample shop (`antecache shop`, SQLite) behind a server
 stopped and started again, once without its state file (cold) and once with it
 (warm), and the next day's visitors come, to whom the same things are popular. What
 is printed is after how many reads the first window of `--window` reads begins whose
-hit ratio is 90% of the old one, the waits of all reads, and the rows that the warm
-start loaded; `--plot` draws the curves.
+hit ratio is 90% of the old one, the waits of all reads, the rows that the warm start
+loaded, and a chart of the hit ratio over the reads since the start; `--svg` keeps it
+as a picture, `--plot` has matplotlib draw one.
 
 What this file does not do: pause between the start and the first read. Warming up
 and serving run side by side, as they would.
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from charts import courses, save_svg
 
 from antecache.server import shop, spawn
 from antecache.server.demo_shoppers import SOURCES, Crowd, show
@@ -66,12 +68,11 @@ def live(
             missed.append(now > known[0])
             known[0] = now
             run.reads += 1
-            if len(missed) == window:
-                ratio = 1 - sum(missed) / window
-                if run.reads % (window // 5) == 0:
-                    run.curve.append((run.reads, ratio))
-                if run.until is None and ratio >= goal:
-                    run.until = run.reads - window
+            ratio = 1 - sum(missed) / len(missed)
+            if run.reads % (window // 5) == 0:
+                run.curve.append((run.reads, ratio))
+            if len(missed) == window and run.until is None and ratio >= goal:
+                run.until = run.reads - window
             return None if value is None else json.loads(value)
 
         for page, told in crowd.pages():
@@ -132,6 +133,7 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--plot", type=Path, help="draw the hit ratios there: .png, .svg")
+    parser.add_argument("--svg", type=Path, help="the chart as a picture")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON only")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -153,8 +155,19 @@ def main() -> None:
         for run in runs[1:]:
             until = "never" if run.until is None else f"{run.until:,}"
             print(f"{run.name:8}{until:>18}{run.waits:>8,}{run.loaded:>26,}")
+        print("\n" + "\n".join(chart(runs, goal, options.window)))
+    if options.svg is not None:
+        save_svg(chart(runs, goal, options.window), options.svg, "hit ratio after a restart")
     if options.plot is not None:
         draw(runs, goal, options.plot)
+
+
+def chart(runs: list[Run], goal: float, window: int) -> list[str]:
+    """Hit ratio of the last window (up) by reads since the start: c(old) and w(arm)."""
+    head = f"hit ratio of the last {window} reads: c cold, w warm; ··· 90% of the old one"
+    curves = {run.name: run.curve for run in runs[1:]}
+    right = max((reads for points in curves.values() for reads, _ in points), default=1)
+    return [head, "", *courses(curves, goal, right=float(right), unit="reads since the start")]
 
 
 def draw(runs: list[Run], goal: float, path: Path) -> None:

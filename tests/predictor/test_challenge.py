@@ -10,11 +10,13 @@ import random
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from antecache.predictor.calibrate import Calibrator
 from antecache.predictor.challenge import LEAST_TRIALS, MARGIN, Challenge
 from antecache.predictor.features import MOST_GROUPS, MOST_TRIALS, NAMES, Trials, group_of
-from antecache.predictor.judging import reliability
+from antecache.predictor.judging import auc, reliability
 from antecache.predictor.models import MODELS, MOST_WEIGHT
 from antecache.predictor.plan import Plan
 
@@ -47,6 +49,7 @@ def test_a_model_that_saves_more_takes_over_and_its_numbers_are_a_plan() -> None
     assert report.adopted and challenge.winner is not None
     assert report.gain > 0.2 and report.saved > report.champion_saved
     assert report.log_loss < report.champion_log_loss
+    assert report.auc > 0.85 > 0.6 > report.champion_auc
     assert max(report.importances, key=lambda name: report.importances[name]) == "group lift"
     calibrator = Calibrator()
     for number in range(200):
@@ -142,3 +145,13 @@ def test_reliability_is_what_came_true_by_what_was_predicted() -> None:
         (pytest.approx(0.55), 0.75, 4),
         (1.0, 1.0, 1),
     ]
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=30))
+def test_auc_is_the_share_of_pairs_in_order(judged: list[tuple[int, bool]]) -> None:
+    good = [score for score, hit in judged if hit]
+    bad = [score for score, hit in judged if not hit]
+    pairs = [(one > other) + (one == other) / 2 for one in good for other in bad]
+    scores = np.array([score / 5 for score, _ in judged])
+    hits = np.array([float(hit) for _, hit in judged])
+    assert auc(scores, hits) == pytest.approx(sum(pairs) / len(pairs) if pairs else 0.5)
