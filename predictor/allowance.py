@@ -93,4 +93,4 @@ class Allowance:
 
     def load(self, saved: float, given: int) -> None:
         """Go on from what `dump` gave."""
-        self._saved, self._given = max(0.0, saved), max(0, given)
+        self._saved, self._given = min(max(0.0, saved), 1e12), min(max(0, given), 1 << 40)

@@ -7,6 +7,9 @@ integral control and token buckets oscillated. Both counts decay, so the budget 
 one of the recent past. Constants are those the published figures were measured
 with: `theta = clamp(0.5 + 4 e, 0.2, 0.95)`, looked at every 200 events.
 
+A threshold stops nothing that is taken for certain, and whoever says so may be wrong.
+So when the rows are beyond twice the budget, it is 2: no probability reaches it.
+
 It decides nothing about single candidates; server and rehearsal ask it alike.
 """
 
@@ -15,7 +18,9 @@ from __future__ import annotations
 LOWEST, HIGHEST = 0.2, 0.95
 START = 0.5
 GAIN = 4.0
+LEAST_MARGIN = 0.25  # rows beyond the budget, of the events, at which it is spent at the least
 UPDATE = 200  # events between two looks
+SPENT = 2.0  # the threshold when nothing at all may be fetched ahead
 DECAY = 0.9995  # of both counts, an event
 
 
@@ -46,3 +51,5 @@ class RowBudget:
         if self._count % UPDATE == 0:
             excess = self._rows / self._events - (1 + self.share)
             self.theta = min(HIGHEST, max(LOWEST, START + GAIN * excess))
+            if excess > max(self.share, LEAST_MARGIN):
+                self.theta = SPENT

@@ -435,8 +435,12 @@ class Codec:
             known = made._shapes[shape] = _Shape()
             made._overhead += _SHAPE_BYTES
             known.seen, known.fields, known.templates = None, tuple(fields), templates
-            if not 1 <= len(fields) <= 2:
+            digits = shape.split(b"\0")[1::2]  # of each field that may vary; 0 for an integer
+            places = [at for at in range(1, 2 * len(digits) + 1, 2) if at in fields]
+            if not 1 <= len(fields) <= 2 or list(fields) != places:
                 raise ValueError("a shape without a varying field")
+            if len(fields) == 2 and not all(digits[at // 2] == b"0" for at in fields):
+                raise ValueError("a shape whose two varying fields are no integers")
         made.texts = Texts.load(state["texts"], state["refs"])
         return made
 

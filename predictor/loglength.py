@@ -51,6 +51,8 @@ _WORTHWHILE: Final = 0.2
 _SHRINK: Final = 0.75  # at most, at once
 _GROW: Final = 9 / 8  # at least
 _ASK: Final = 63  # one event in 64 tells whether keys can be packed
+#: a count that is read back is refused above this
+_MOST_COUNTED: Final = 1e12
 
 
 class LogLength:
@@ -175,8 +177,9 @@ class LogLength:
 
     def load(self, scouts: list[list[float]], counted: tuple[float, float, float]) -> None:
         """Go on from what `dump` gave. Raises ValueError when it is no dump."""
-        saved, _, text = counted  # less than chance may be expected of a log
-        if min(saved, text) < 0:
-            raise ValueError("counts of a log below zero")
+        saved, expected, text = counted  # less than chance may be expected of a log
+        small = all(abs(number) <= _MOST_COUNTED for number in counted)
+        if not small or saved < 0 or text < 0:
+            raise ValueError("counts of a log that cannot be")
         self.scouts.load(scouts)
         self.saved, self._expected, self._text = counted

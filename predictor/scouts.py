@@ -42,6 +42,8 @@ _MOST: Final = 4096
 _LEAST: Final = 32
 #: the part of the places that is taken when the sample is halved
 _FULL: Final = 0.85
+#: a count that is read back is refused above this
+_MOST_COUNTED: Final = 1e12
 
 
 class Scouts:
@@ -183,6 +185,8 @@ class Scouts:
         """Go on from what `dump` gave. Raises ValueError when it is no dump."""
         if [len(part) for part in counted] != [2, _BINS, _BINS] or min(counted[2]) < 0:
             raise ValueError("counts of scouts of another form")
+        if not all(abs(number) <= _MOST_COUNTED for part in counted for number in part):
+            raise ValueError("counts of scouts that cannot be")
         (self.events, self.sampled), self._gains, self._squares = (
             [float(number) for number in part] for part in counted
         )

@@ -56,8 +56,8 @@ _TABLE: dict[str, tuple[Flags, ...]] = {
     for name in names.split()
 }
 # Commands that tell of keys without reading them as a client does, so that their rows name none:
-# from which argument on.
-_TELL_OF = {"prefetch": 1, "predictor|explain": 2, "predictor|forecast": 2}
+# from which argument on. Of what else they tell, their handlers leave out what may not be read.
+_TELL_OF = {"prefetch": 1, "predictor|explain": 2}
 _NEEDS = {"access": READ, "insert": WRITE, "update": WRITE, "delete": WRITE}
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 from antecache.server.store import Evidence
@@ -32,6 +33,7 @@ PROBE = 50
 LIKELY = 0.5  # a score from which a switched-off rule is probed more often
 PROBE_LIKELY = 3
 RECENT = 1024
+LOOKED_AT = 8  # books, for one that may be closed where there are as many as there may be
 
 
 @dataclass(slots=True)
@@ -47,6 +49,9 @@ class Book:
     good: float = 0.0
     bad: float = 0.0
     held_back: int = 0  # candidates not sent because the rule is off
+    # of those that were likely by their own score, halved too: what such a score is worth
+    likely_good: float = 0.0
+    likely_bad: float = 0.0
 
     @property
     def precision(self) -> float:
@@ -90,7 +95,8 @@ class Ledger:
         """Whether a candidate of this rule may go out; a probe counts what it holds back.
 
         A rule names many kinds of candidates. One that is likely by its own `score` is tried
-        more often while the rule is off, so that unlikely ones do not stand in its way for long.
+        more often while the rule is off, so that unlikely ones do not stand in its way for long;
+        unless those that were likely so far came to next to nothing.
         """
         book = self.rules.get(rule)
         if book is None or not self.is_off(book):
@@ -98,7 +104,13 @@ class Ledger:
         if not probe:
             return False
         book.held_back += 1
-        return book.held_back % (PROBE if score < LIKELY else PROBE_LIKELY) == 0
+        likely = score >= LIKELY and not self._misjudged(book)
+        return book.held_back % (PROBE_LIKELY if likely else PROBE) == 0
+
+    def _misjudged(self, book: Book) -> bool:
+        """Whether likely scores of this rule are contradicted by what became of them."""
+        good, bad = book.likely_good, book.likely_bad
+        return good + bad >= EVIDENCE and (good + 1) / (good + bad + 2) < self.floor / 2
 
     def is_off(self, book: Book) -> bool:
         """Whether the book's measured precision is below the floor."""
@@ -122,6 +134,12 @@ class Ledger:
             if book.good + book.bad >= MEMORY:
                 book.good /= 2
                 book.bad /= 2
+            if evidence.score >= LIKELY:
+                book.likely_bad += outcome == "wasted"
+                book.likely_good += outcome != "wasted"
+                if book.likely_good + book.likely_bad >= MEMORY:
+                    book.likely_good /= 2
+                    book.likely_bad /= 2
         self.recent.append(
             Outcome(now, key, evidence.rule, evidence.trigger, evidence.score, outcome)
         )
@@ -129,13 +147,13 @@ class Ledger:
     def forgive(self) -> None:
         """The first Plan is there: what was sent before, on guesses, says nothing of the rules."""
         for book in self.rules.values():
-            book.good = book.bad = 0.0
+            book.good = book.bad = book.likely_good = book.likely_bad = 0.0
 
     def book(self, rule: str) -> Book:
         """The book of a rule, opened at its first prefetch."""
         book = self.rules.get(rule)
         if book is None:
-            if len(self.rules) - (OTHER in self.rules) >= self.most:
+            if len(self.rules) - (OTHER in self.rules) >= self.most and not self._make_room():
                 rule = OTHER
             book = self.rules.setdefault(rule, Book(rule))
         return book
@@ -146,6 +164,19 @@ class Ledger:
         used = self.outcomes["useful"] + self.outcomes["late"]
         ended = used + self.outcomes["wasted"]
         return used / ended if ended else None
+
+    def _make_room(self) -> bool:
+        """Close a book in which nothing ended but what came to nothing, of the next few.
+
+        Else names that somebody makes up, for rows that are not there, would take all books.
+        """
+        for rule in list(islice(self.rules, LOOKED_AT)):
+            book = self.rules.pop(rule)
+            ended = book.useful + book.late + book.wasted + book.good + book.bad
+            if rule != OTHER and not ended and book.issued <= book.dropped:
+                return True
+            self.rules[rule] = book
+        return False
 
     def active_rules(self) -> int:
         """How many rules are not switched off."""

@@ -23,7 +23,7 @@ from antecache.predictor.base import Candidate, Predictor
 from antecache.predictor.budget import HIGHEST, RowBudget
 from antecache.predictor.plan import Plan
 from antecache.predictor.walkers import Walkers
-from antecache.server.accesslog import AccessLog
+from antecache.server.accesslog import LONGEST, AccessLog
 from antecache.server.backing.base import Source
 from antecache.server.ledger import Ledger
 from antecache.server.store import Entry, Evidence, Store
@@ -224,8 +224,8 @@ class Prefetcher:
         decisions = []
         store, inflight, find = self._store, self._loader.inflight, self._owner
         peek = store.databases[0].peek
-        here = min(self.budget.theta, HIGHEST)
-        elsewhere = min(self.budget.theta * ELSEWHERE, HIGHEST)
+        here = self.budget.theta
+        elsewhere = max(here, min(here * ELSEWHERE, HIGHEST))
         if candidates is None:
             candidates = [] if self.worth.closed else self.predictor.candidates(key)
             if self.more is not None:
@@ -295,15 +295,21 @@ class Prefetcher:
     # -- hints, plans, budget -----------------------------------------------
 
     def hint(self, keys: Sequence[bytes]) -> int:
-        """PREFETCH: queue keys that a client says will be asked; how many were queued."""
+        """PREFETCH: queue keys that a client says will be asked; how many were queued.
+
+        Hints are judged like any other evidence, for each source: who cries wolf is not heard.
+        """
         queued = 0
         for key in keys:
             source = self._owner(key)
-            if source is None or not self._store.must_load(key):
+            if source is None or len(key) > LONGEST or not self._store.must_load(key):
                 continue
             if self._store.databases[0].peek(key) is not None or key in self._loader.inflight:
                 continue
-            evidence = Evidence(self._store.origin(source), b"", "hint", -1, 1.0, self._store.now)
+            rule = f"hint {source.name}"
+            if not self.ledger.allows(rule):
+                continue
+            evidence = Evidence(self._store.origin(source), b"", rule, -1, 1.0, self._store.now)
             self.ledger.issue(evidence)
             queued += self._loader.prefetch(key, source, evidence)
         return queued

@@ -128,6 +128,10 @@ class User:
             for selector in self.selectors
         )
 
+    def may_read(self, key: bytes) -> bool:
+        """Whether the user may read a key, by some command or other."""
+        return self.unrestricted or any(s.may_use(key, READ) for s in self.selectors)
+
     def may_hear(self, name: bytes, *, pattern: bool) -> bool:
         """Whether the user may be subscribed to a channel, or a pattern of channels."""
         return any(selector.may_hear(name, pattern=pattern) for selector in self.selectors)

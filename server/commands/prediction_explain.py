@@ -1,7 +1,8 @@
 """PREDICTOR EXPLAIN, RULES, LEDGER and FORECAST: what is expected, why, and what came of it.
 
 These commands read the books of the prefetcher and the ledger; the figures about
-the future come from `forecast.py`, through the server.
+the future come from `forecast.py`, through the server. A user is told of no key
+that it may not read, neither as what is expected nor as what led there.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def _book(book: Book, off: bool) -> dict[str, Any]:
 )
 def ledger(client: Any, argv: Argv) -> dict[str, Any]:
     """LEDGER [count]: totals, a map of families, and the last `count` outcomes (10)."""
-    books = client.server.ledger
+    books, may_read = client.server.ledger, client.account.may_read
     count = _count(argv, 10)
     families: dict[str, Book] = {}
     off: dict[str, int] = {}
@@ -85,6 +86,7 @@ def ledger(client: Any, argv: Argv) -> dict[str, Any]:
         "recent": [
             {"key": outcome.key, **_outcome(outcome)}
             for outcome in list(books.recent)[: -count - 1 : -1]
+            if may_read(outcome.key) and may_read(outcome.trigger)
         ],
     }
 
@@ -125,7 +127,12 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
 def forecast(client: Any, argv: Argv) -> list[dict[str, Any]]:
     """FORECAST [count]: a map for each of the `count` (10) likeliest keys, likeliest first."""
     count = _count(argv, 10)
-    found = client.server.foresight.expected().values()
+    may_read = client.account.may_read
+    found = [
+        one
+        for one in client.server.foresight.expected().values()
+        if may_read(one.candidate.key) and may_read(one.trigger)
+    ]
     best = sorted(found, key=lambda one: one.candidate.score, reverse=True)[:count]
     return [
         {
@@ -159,7 +166,7 @@ def _count(argv: Argv, default: int) -> int:
 )
 def explain(client: Any, argv: Argv) -> dict[str, Any]:
     """A map: the key's source and entry, what expects it, its past, and what it leads to."""
-    server, key = client.server, argv[2]
+    server, key, may_read = client.server, argv[2], client.account.may_read
     source = server.sources.owner(key)
     entry = server.store.databases[0].peek(key)
     answer: dict[str, Any] = {
@@ -169,17 +176,24 @@ def explain(client: Any, argv: Argv) -> dict[str, Any]:
     }
     if entry is not None and type(entry.origin) is Evidence:
         answer["brought-by"] = _evidence(server, entry.origin, used=entry.where >= 0)
+        if not may_read(entry.origin.trigger):
+            answer["brought-by"]["trigger"] = None
     elif entry is not None:
         answer["brought-by"] = "a read" if entry.origin is not None else "a client's write"
     else:
         answer["absent-because"] = _why_absent(server, key, source)
-    answer["history"] = [_outcome(outcome) for outcome in server.ledger.history(key)]
+    answer["history"] = [
+        _outcome(outcome) for outcome in server.ledger.history(key) if may_read(outcome.trigger)
+    ]
     answer["expected-after"] = [
         {"event": event.kind, "at-ms": event.at, "trigger": event.key, **_expected(server, one)}
         for event, one in server.foresight.leading_to(key)
+        if may_read(event.key)
     ]
     answer["would-fetch"] = [
-        {"key": one.candidate.key, **_expected(server, one)} for one in server.foresight.led_by(key)
+        {"key": one.candidate.key, **_expected(server, one)}
+        for one in server.foresight.led_by(key)
+        if may_read(one.candidate.key)
     ]
     answer["threshold"] = rounded(server.prefetcher.budget.theta)
     return answer

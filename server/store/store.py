@@ -31,6 +31,7 @@ from antecache.server.store.stale import Attic
 
 NEGATIVE_BYTES = 180  # a key, a deadline, and their dictionary slot
 NEGATIVE_LIMIT = 100_000
+LONGEST_ABSENT = 1024  # bytes of a key; of longer ones it is not remembered that there is no row
 
 
 def _ignore(*_: Any) -> None:
@@ -194,7 +195,7 @@ class Store:
 
     def remember_absent(self, key: bytes, until: int) -> None:
         """The source has no row for `key`: do not ask again before `until` (Unix ms)."""
-        if until <= self.now:
+        if until <= self.now or len(key) > LONGEST_ABSENT:
             return
         while len(self.negative) >= NEGATIVE_LIMIT:
             del self.negative[next(iter(self.negative))]

@@ -87,7 +87,7 @@ def test_what_was_learned_reads_back() -> None:
     assert again.saved == length.saved
     assert again.decide(DEAR, BUDGET, 2 * BUDGET, closed=False)
     assert again.target >= 2500
-    with pytest.raises(ValueError, match="below zero"):
+    with pytest.raises(ValueError, match="cannot be"):
         again.load(length.scouts.dump(), (-1.0, 0.0, 0.0))
     with pytest.raises(ValueError, match="form"):
         again.load([[1.0], [], []], (0.0, 0.0, 0.0))

@@ -11,14 +11,16 @@ from antecache.server.store import Evidence, Origin
 ORIGIN = Origin(MemorySource("a", SourceOptions(), MemoryBacking(), compile_pattern("a:{id}")))
 
 
-def evidence(rule: str = "followed a:*>b:*") -> Evidence:
-    return Evidence(ORIGIN, b"a:1", rule, 3, 0.7, 1000)
+def evidence(rule: str = "followed a:*>b:*", score: float = 0.7) -> Evidence:
+    return Evidence(ORIGIN, b"a:1", rule, 3, score, 1000)
 
 
-def run(ledger: Ledger, outcomes: list[str], rule: str = "followed a:*>b:*") -> None:
+def run(
+    ledger: Ledger, outcomes: list[str], rule: str = "followed a:*>b:*", score: float = 0.7
+) -> None:
     for outcome in outcomes:
-        ledger.issue(evidence(rule))
-        ledger.close(b"b:1", evidence(rule), outcome, 2000)
+        ledger.issue(evidence(rule, score))
+        ledger.close(b"b:1", evidence(rule, score), outcome, 2000)
 
 
 def test_totals_and_precision_count_late_as_used_and_leave_dropped_out() -> None:
@@ -76,7 +78,7 @@ def test_a_reset_keeps_what_decides_about_rules() -> None:
 
 def test_likely_candidates_bring_a_rule_back_soon() -> None:
     ledger = Ledger(floor=0.25)
-    run(ledger, ["wasted"] * 60, "mixed")
+    run(ledger, ["wasted"] * 60, "mixed", score=0.3)
     sent = 0
     while not ledger.allows("mixed", probe=False):
         if ledger.allows("mixed", score=0.9):
@@ -84,6 +86,14 @@ def test_likely_candidates_bring_a_rule_back_soon() -> None:
         sent += 1
         assert sent < 150
     assert sent > 30  # but not at once: a score may be wrong, too
+
+
+def test_likely_candidates_that_come_to_nothing_are_no_reason_to_try_more_often() -> None:
+    """A Plan that is sure of everything would have a third of it sent."""
+    ledger = Ledger(floor=0.25)
+    run(ledger, ["wasted"] * 60, "liar", score=0.99)
+    sent = sum(ledger.allows("liar", score=0.99) for _ in range(1000))
+    assert sent == 1000 // PROBE
 
 
 def test_failures_before_the_first_plan_are_forgiven() -> None:
@@ -94,3 +104,19 @@ def test_failures_before_the_first_plan_are_forgiven() -> None:
     ledger.forgive()
     assert ledger.allows("guessed", probe=False)
     assert ledger.outcomes["wasted"] == 100  # what happened is still told
+
+
+def test_rules_of_rows_that_are_not_there_take_no_book_from_others() -> None:
+    ledger = Ledger(most=40)
+    for number in range(30):
+        run(ledger, ["useful"], f"real {number}")
+    for number in range(500):
+        run(ledger, ["dropped"], f"made up {number}")
+    run(ledger, ["wasted"], "newcomer")
+    assert {f"real {number}" for number in range(30)} <= ledger.rules.keys()
+    assert ledger.rules["newcomer"].wasted == 1
+    assert len(ledger.rules) <= 41
+    for number in range(100):
+        run(ledger, ["useful"], f"busy {number}")
+    assert OTHER in ledger.rules, "when all have ended well or badly, the rest share one"
+    assert len(ledger.rules) <= 41
