@@ -33,7 +33,7 @@ import numpy as np
 from antecache.predictor.base import Candidate, Predictor
 from antecache.predictor.keycodec import TEMPLATE_BYTES, TEXT_LIMIT, Codec
 from antecache.predictor.plan import PRIOR_SHARE, PRIOR_TRIALS, Plan
-from antecache.predictor.ring import BYTES_PER_SLOT, LINK_BITS, Ring, buckets_for, slots_for
+from antecache.predictor.ring import BYTES_PER_SLOT, LINK_BITS, UNEVEN, Ring, buckets_for, slots_for
 
 MAX_VISITS = 3
 MAX_WINDOW = 31
@@ -224,7 +224,7 @@ class MissLog(Predictor):
         """Slots that fit beside templates and texts; in a `full` ring texts grow with the slots."""
         codec, ring = self._codec, self._ring
         texts = codec.texts.nbytes if full else 0
-        fixed = codec.nbytes - texts + _MARGIN
+        fixed = codec.nbytes - texts + _MARGIN + UNEVEN
         per_slot = BYTES_PER_SLOT + texts / max(ring.filled, 1)
         return max(0, int((self.budget_bytes - fixed) / per_slot))
 
@@ -272,6 +272,8 @@ class MissLog(Predictor):
         """
         try:
             read = _decoder.decode(state)
+            if read.format != _FORMAT:
+                raise ValueError("it is of another version")
             ring = Ring.load(
                 read.slots,
                 read.head,
@@ -297,6 +299,10 @@ class MissLog(Predictor):
         assert self.nbytes <= self.budget_bytes, f"{self.nbytes} > {self.budget_bytes}"
 
 
+#: layout of a state; another number is refused (1 had an index of smaller buckets)
+_FORMAT = 2
+
+
 class _State(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     events: int
     slots: int
@@ -305,7 +311,7 @@ class _State(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     words: bytes
     index: bytes
     codec: dict[str, Any]
-    format: int = 1
+    format: int = _FORMAT
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -7,8 +7,9 @@ count in steps of 16 up to 139,000, and the slot is found by looking at those
 then 12-digit hex keys leave no room for anything else.) 0 means that there is
 no earlier slot, or that it is too far away.
 
-The index knows the newest slot of a key: buckets of four 4-byte slot numbers,
-two thirds of an entry a slot, where the farthest slot makes room. It stores no
+The index knows the newest slot of a key: buckets of sixteen 4-byte slot numbers,
+two thirds of an entry a slot, where the farthest slot makes room. (Buckets of four
+fill unevenly: they lost an eighth of the keys that were looked up.) It stores no
 keys: the code is verified in the ring. It is written on a demand miss, or when
 the key is in it already, because only demand misses are looked up.
 
@@ -36,14 +37,16 @@ _EXACT = 1 << (LINK_BITS - 1)  # links below are exact
 STEP = 16
 #: longest distance a link can express
 REACH = _EXACT + STEP * _EXACT - 1
-_WAYS = 4
-#: slots of the ring for each bucket of four index entries
-_SLOTS_PER_BUCKET = 6
+_WAYS = 16
+#: slots of the ring for each bucket of index entries
+_SLOTS_PER_BUCKET = 24
 #: buckets moved to another index at once, every so many events
-_PIECE, _EVERY = 1024, 64
+_PIECE, _EVERY = 256, 64
 #: slots of a block of pages that is given back
 _BLOCK = 8192
-BYTES_PER_SLOT = 8 + 16 / _SLOTS_PER_BUCKET
+#: bytes by which the buckets may exceed their part of a slot
+UNEVEN = 4 * _WAYS
+BYTES_PER_SLOT = 8 + 4 * _WAYS / _SLOTS_PER_BUCKET
 
 _Words: TypeAlias = NDArray[np.uint64]
 
@@ -55,12 +58,12 @@ def buckets_for(slots: int) -> int:
 
 def bytes_for(slots: int) -> int:
     """Bytes that a full ring of so many slots and its index occupy."""
-    return 8 * slots + 16 * buckets_for(slots) if slots else 0
+    return 8 * slots + 4 * _WAYS * buckets_for(slots) if slots else 0
 
 
 def slots_for(budget: int) -> int:
     """The most slots whose ring and index fit into `budget` bytes; 0 below 24."""
-    slots = max(0, int((budget - 32) / BYTES_PER_SLOT))
+    slots = max(0, int((budget - UNEVEN) / BYTES_PER_SLOT))
     return slots if slots >= 24 else 0
 
 
@@ -87,7 +90,7 @@ class Ring:
         self.filled = 0
         self._map, view = _map(8 * self.room)
         self.words = view.cast("Q")
-        self.index = _map(16 * self.buckets if slots else 0)[1].cast("I")
+        self.index = _map(4 * _WAYS * self.buckets if slots else 0)[1].cast("I")
         self._old: memoryview | None = None  # the index that is being replaced
         self._old_buckets = self._moved = 0
 
@@ -108,8 +111,8 @@ class Ring:
     def newest(self, code: int) -> int:
         """The newest indexed slot of a code, or -1."""
         words, index = self.words, self.index
-        at = code % self.buckets * 4
-        for entry in index[at : at + 4]:
+        at = code % self.buckets * _WAYS
+        for entry in index[at : at + _WAYS].tolist():
             if (
                 entry
                 and words[entry - 1] >> LINK_BITS == code
@@ -122,9 +125,8 @@ class Ring:
         """Where the index that is being replaced has a code, and its slot; -1 twice: nowhere."""
         old, words = self._old, self.words
         assert old is not None
-        at = code % self._old_buckets * 4
-        for place in range(at, at + 4):
-            entry = old[place]
+        at = code % self._old_buckets * _WAYS
+        for place, entry in enumerate(old[at : at + _WAYS].tolist(), at):
             if (
                 entry
                 and words[entry - 1] >> LINK_BITS == code
@@ -183,11 +185,10 @@ class Ring:
     def append(self, code: int, demand: bool) -> int:
         """Write an event; the code it overwrote, or -1. `demand`: the key shall be indexed."""
         words, index, head, room = self.words, self.index, self.head, self.room
-        at = code % self.buckets * 4
+        at = code % self.buckets * _WAYS
         found = -1
         victim, farthest, away = at, -1, 0
-        for place in range(at, at + 4):
-            entry = index[place]
+        for place, entry in enumerate(index[at : at + _WAYS].tolist(), at):
             if not entry:
                 if farthest < room:
                     victim, farthest = place, room
@@ -256,7 +257,7 @@ class Ring:
         if self._old is None and (wanted > self.buckets or 2 * wanted < self.buckets):
             self._old, self._old_buckets, self._moved = self.index, self.buckets, 0
             self.buckets = wanted
-            self.index = _map(16 * wanted)[1].cast("I")
+            self.index = _map(4 * _WAYS * wanted)[1].cast("I")
             if self._old_buckets <= 4 * _PIECE:
                 self._move(self._old_buckets)
         return lost
