@@ -15,6 +15,8 @@ from typing import Any
 
 import msgspec
 
+from antecache.predictor.periods import Due
+
 #: a longer frame is refused: it is no block of a log and no state, or the pipe is out of step
 MAX_FRAME = 256 << 20
 HEADER = struct.Struct(">I")
@@ -121,6 +123,12 @@ class History(_Message, tag="history", frozen=True):
     seconds: float
 
 
+class Schedule(_Message, tag="schedule", frozen=True):
+    """The keys that are asked for at regular intervals, in place of those of the last one."""
+
+    dues: list[Due]
+
+
 class Contest(_Message, tag="contest", frozen=True):
     """What came of the models that competed with counting, each the fields of a `Report`."""
 
@@ -135,7 +143,7 @@ class Failed(_Message, tag="failed", frozen=True):
 
 
 ToWorker = Hello | Log | Import | Train | Stop
-ToServer = Publish | Stats | History | Contest | Failed
+ToServer = Publish | Stats | History | Contest | Schedule | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

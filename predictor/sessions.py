@@ -22,6 +22,7 @@ its rows earn no memory.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import ClassVar, Final
 
 import msgspec
@@ -59,7 +60,8 @@ class Sessions(Predictor):
         self._disabled: frozenset[str] = frozenset()
         self._rows: Rows | None = None
         self._names = Names(0)
-        self._recent: dict[int, tuple[int, ...]] = {}  # last events, the newest session last
+        # the last events of each, the session that was active last at the end
+        self._recent: OrderedDict[int, tuple[int, ...]] = OrderedDict()
         self._last = -1  # the session of the last event
         self._interrupted: dict[int, None] = {}  # sessions, until there is evidence
         self._returns = 0
@@ -126,7 +128,7 @@ class Sessions(Predictor):
         rows.occurred(number)
         recent[session] = (*before[1 - _WINDOW :], number)
         if len(recent) > self._most_sessions(self.budget_bytes):
-            del recent[next(iter(recent))]
+            recent.popitem(last=False)
 
     def _look(self, session: int) -> None:
         """Count returns to sessions that others interrupted: only those can teach anything."""

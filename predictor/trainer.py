@@ -24,7 +24,17 @@ from typing import Any
 import msgspec
 
 from antecache.predictor import messages
-from antecache.predictor.messages import Contest, FrameError, Hello, History, Import, Publish, Stats
+from antecache.predictor.messages import (
+    Contest,
+    FrameError,
+    Hello,
+    History,
+    Import,
+    Publish,
+    Schedule,
+    Stats,
+)
+from antecache.predictor.periods import Due
 from antecache.predictor.plan import Plan, PlanError
 
 _log = logging.getLogger(__name__)
@@ -50,6 +60,7 @@ class Trainer:
     discard        drops the access log so far; how many items
     publish        takes a new Plan; called in the event loop
     adopt_history  takes a rehearsed predictor state; ValueError means it cannot be used
+    expect         takes the keys that are due at regular intervals
     settings       what the process is told first (its `plan` is filled in here)
     interval       seconds between two blocks
     """
@@ -62,6 +73,7 @@ class Trainer:
         publish: Callable[[Plan], None],
         adopt_history: Callable[[bytes], Awaitable[None]],
         settings: Hello,
+        expect: Callable[[list[Due]], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         interval: float = 0.1,
     ) -> None:
@@ -69,6 +81,7 @@ class Trainer:
         self._discard = discard
         self._publish = publish
         self._adopt_history = adopt_history
+        self._expect = expect
         self._settings = settings
         self._clock = clock
         self._interval = interval
@@ -233,6 +246,8 @@ class Trainer:
             self._stats = message
         elif isinstance(message, Contest):
             self.contest = message
+        elif isinstance(message, Schedule):
+            self._expect(message.dues)
         elif isinstance(message, History):
             await self._take_history(message)
         else:

@@ -41,10 +41,12 @@ from antecache.predictor.messages import (
     Import,
     Log,
     Publish,
+    Schedule,
     Stats,
     Train,
 )
 from antecache.predictor.parquet import ParquetHistory
+from antecache.predictor.periods import Periods
 from antecache.predictor.plan import Plan, PlanError
 from antecache.predictor.record import Recorder
 from antecache.predictor.rehearsal import Rehearsal, next_fit
@@ -64,6 +66,7 @@ class Worker:
         self._hello = Hello()
         self._calibrator = Calibrator()
         self._challenge = Challenge("off", self._calibrator)
+        self._periods = Periods()
         self._rehearsal: Iterator[None] | None = None
         self._contest: Iterator[None] | None = None
         self._recorder: Recorder | None = None
@@ -96,6 +99,10 @@ class Worker:
             if self._recorder is not None:
                 self._recorder.block(message.time, message.items)
             self._calibrator.feed(message.items)
+            self._periods.feed(message.items, message.time / 1000)
+            dues = self._periods.schedule(message.time / 1000)
+            if dues is not None:
+                self._pipe.write(Schedule(dues))
         elif isinstance(message, Hello):
             self._greet(message)
         elif isinstance(message, Import):

@@ -52,6 +52,7 @@ from antecache.server.rates import Rates
 from antecache.server.restart import Parts, Restart
 from antecache.server.rounds import rounds
 from antecache.server.rules import RuleBook
+from antecache.server.schedule import Schedule
 from antecache.server.session import Session
 from antecache.server.slowlog import SlowLog
 from antecache.server.spikes import Spikes
@@ -142,11 +143,13 @@ class Server:
         self.spikes = Spikes(config.latency_monitor_threshold)
         self.watch_slow()
         self.plans = Plans(self.prefetcher.adopt)
+        self.schedule = Schedule(self.store, self._owner, self.prefetcher, self.followups.never)
         self.trainer = Trainer(
             drain=self.access.drain,
             discard=self.access.discard,
             publish=self.plans.adopt,
             adopt_history=partial(adopt_history, self.prefetcher),
+            expect=self.schedule.replace,
             settings=hello(config),
         )
         self.learning = Learning(
@@ -336,6 +339,7 @@ class Server:
             "predictor": self.prefetcher.predictor.nbytes,
             "links": self.followups.nbytes if self.config.prediction else 0,
             "readers": self.prefetcher.walkers.nbytes,
+            "schedule": self.schedule.nbytes,
             "ledger": self.ledger.nbytes,
             "accesslog": 16 * len(self.access.items),
             "scripts": self.scripts.memory + self.scripts.cache.nbytes,

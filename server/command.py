@@ -374,6 +374,7 @@ class ServerView(Protocol):
     lately: Lately  # reads and waits of the recent past; sampled in the background
     ledger: Any  # prefetches: `issued` and `outcomes` (useful, late, wasted, dropped)
     prefetcher: Any  # what prediction may do: its `predictor`, and `worth`, the gate
+    schedule: Any  # what is due at regular intervals: `due(key)`
     trainer: Any  # the learning process: `status()`, `retrain()`
     access: Any  # the command log: `items` since the last block, and `dropped`
     learning: Any  # prediction as a whole: `switch_soon(on)`, `import_history(path)`, `imports`

@@ -59,7 +59,7 @@ class Book:
         return (self.good + 1) / (self.good + self.bad + 2)
 
 
-FAMILIES = ("followed", "same id", "near id", "session", "link", "rule", "hint", "warm")
+FAMILIES = ("followed", "same id", "near id", "session", "period", "link", "rule", "hint", "warm")
 
 
 def family_of(rule: str) -> str:

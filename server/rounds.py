@@ -62,6 +62,7 @@ def _round(server: Server, count: int) -> None:
     if not server.config.prediction:
         server.access.items.clear()
     server.attention.tick()
+    server.schedule.tick()
     if count % hz == 0:
         _every_second(server)
 

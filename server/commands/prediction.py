@@ -51,6 +51,7 @@ def status(client: Any, argv: Argv) -> dict[str, Any]:
         "gate-closings": prefetcher.worth.closings,
         "waits-saved-lately": round(prefetcher.worth.saved),
         "waits-caused-lately": round(prefetcher.worth.caused),
+        "keys-with-a-period": len(server.schedule),
         "threshold": rounded(prefetcher.budget.theta),
         "row-budget": rounded(prefetcher.budget.share),
         "plan-version": plan.version if plan else 0,

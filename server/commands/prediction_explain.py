@@ -195,6 +195,15 @@ def explain(client: Any, argv: Argv) -> dict[str, Any]:
         for one in server.foresight.led_by(key)
         if may_read(one.candidate.key)
     ]
+    due = server.schedule.due(key)
+    if due is not None:
+        answer["due"] = {
+            "rule": due.rule.encode(),
+            "at-ms": round(1000 * due.at),
+            "period-ms": round(1000 * due.period),
+            "spread-ms": round(1000 * due.spread),
+            "probability": rounded(due.confidence),
+        }
     answer["threshold"] = rounded(server.prefetcher.budget.theta)
     return answer
 

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antecache.predictor import messages
-from antecache.predictor.messages import FrameError, Hello, History, Import, Log, Publish, Train
+from antecache.predictor.messages import (
+    FrameError,
+    Hello,
+    History,
+    Import,
+    Log,
+    Publish,
+    Schedule,
+    Train,
+)
+from antecache.predictor.periods import Due
 
 
 @pytest.mark.parametrize(
@@ -21,7 +31,10 @@ def test_the_worker_reads_what_the_server_packs(message: messages.ToWorker) -> N
     assert messages.read_by_worker(packed[4:]) == message
 
 
-@pytest.mark.parametrize("message", [Publish(b"p"), History(b"s", b"p", 1, 2, 3, 0.5)])
+@pytest.mark.parametrize(
+    "message",
+    [Publish(b"p"), History(b"s", b"p", 1, 2, 3, 0.5), Schedule([Due(b"k", 1.5, 60.0, 0.1, 0.9)])],
+)
 def test_the_server_reads_what_the_worker_packs(message: messages.ToServer) -> None:
     assert messages.read_by_server(messages.pack(message)[4:]) == message
 
