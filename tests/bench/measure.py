@@ -13,10 +13,13 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "data" / "bench"
@@ -98,6 +101,26 @@ def redis_server(**settings: str) -> Iterator[Redis]:
     finally:
         process.terminate()
         process.wait()
+
+
+@contextlib.contextmanager
+def database_server(kind: str) -> Iterator[str]:
+    """An empty `postgres` or `mariadb` of its own: its URL for asyncio.
+
+    Raises RuntimeError where it is not installed.
+    """
+    sys.path.insert(0, str(ROOT / "tests"))
+    import services  # of the tests: imported only where a bench starts a database
+
+    driver = {"postgres": "postgresql+asyncpg", "mariadb": "mysql+asyncmy"}[kind]
+    try:
+        service = getattr(services, kind)()
+    except pytest.skip.Exception as skipped:
+        raise RuntimeError(str(skipped)) from None
+    try:
+        yield f"{driver}:{service.url.partition(':')[2]}"
+    finally:
+        service.remove()
 
 
 def _await_port(port: int, process: subprocess.Popen[bytes], patience: float = 10.0) -> None:
