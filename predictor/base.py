@@ -58,6 +58,10 @@ class Predictor(ABC):
     def observe(self, key: bytes, *, demand: bool) -> None:
         """Record an event: a demand miss, or (`demand` false) the first use of a prefetched key."""
 
+    def note(self, key: bytes, *, demand: bool) -> None:
+        """As `observe`, in a stretch in which nothing follows anything: cheaply, if that can be."""
+        self.observe(key, demand=demand)
+
     @abstractmethod
     def adopt(self, plan: Plan) -> None:
         """Use a newly published Plan from the next call on. Takes well under a millisecond."""

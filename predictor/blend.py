@@ -48,6 +48,8 @@ _SESSIONS_PART: Final = 0.1
 _CLEARLY, _OTHERS_PART = 1.5, 0.5
 #: bytes beyond which tables gain nothing
 _STRIDES_MOST: Final = 1 << 20
+#: of so many sessions, one is told of events that are only noted: all of its own
+_SESSIONS_NOTED: Final = 8
 
 
 class _State(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -91,6 +93,8 @@ class Blend(Predictor):
         self._tables = 0  # bytes the log has given up before `settle` decides
         self._closed = False
         self._by_session = False  # whether sessions tell more than the order of the log
+        self._free = False  # memory costs nothing
+        self._noted = False  # events have passed of which the tables know nothing
         self._strides_room = Allowance()
         self._templates_room = Allowance()
         self._sessions_room = Allowance()
@@ -118,12 +122,30 @@ class Blend(Predictor):
             self._length.observe(key)
         if self.misslog.slots:
             self.misslog.observe(key, demand=demand)
+        if self._noted:
+            self._noted = False
+            self.templates.pause()
+            self.strides.pause()
         self.templates.observe(key, demand=demand)
         self.strides.observe(key, demand=demand)
         self.sessions.session = self.session
         self.sessions.observe(key, demand=demand)
         if self._length is None:
             self._make_room()
+
+    def note(self, key: bytes, *, demand: bool) -> None:
+        """What must have no gaps: the log with what measures it, and some of the sessions.
+
+        See `Predictor`.
+        """
+        self._noted = True
+        if self._length is not None and not self._free:  # else it needs no measuring
+            self._length.observe(key)
+        if self.misslog.slots:
+            self.misslog.observe(key, demand=demand)
+        if not self.session % _SESSIONS_NOTED:
+            self.sessions.session = self.session
+            self.sessions.observe(key, demand=demand)
 
     def _make_room(self) -> None:
         """A table was made: the log, which had its memory until now, becomes shorter."""
@@ -150,6 +172,7 @@ class Blend(Predictor):
         if self._length is None:
             self._length = self._begin()
         length, budget = self._length, self.budget_bytes
+        self._free = price <= 0
         whole = max(2 * budget, 2)  # the cache, of which half at most remembers
         strides = self._strides_room.decide(
             price, length.events, whole, fade, met=self.strides.met, closed=closed

@@ -134,6 +134,8 @@ class LogLength:
         best, length = 0.0, free
         held = 0.0  # the net worth of the present length
         self.promise = 0.0
+        if price <= 0:  # memory costs nothing: as long as may be
+            return free
         for slots, gain, error in self.scouts.worth():
             needed = self.bytes_for(slots)
             if needed > left:
@@ -141,9 +143,8 @@ class LogLength:
             rate = self._rate(gain * self.events)
             # waits grow with the logarithm of what is taken: the last bytes cost most
             net = rate * (gain - sure * error) + price * values * math.log(1 - needed / whole)
-            if price > 0:
-                promised = rate * (gain - _CONVINCED * error) / (price * needed)
-                self.promise = max(self.promise, promised)
+            promised = rate * (gain - _CONVINCED * error) / (price * needed)
+            self.promise = max(self.promise, promised)
             if slots <= self.target:
                 held = net
             if net > best and slots > free:

@@ -128,6 +128,10 @@ class Strides(Predictor):
         for context in contexts:
             rows.followed(rows.occurred(context), values)
 
+    def pause(self) -> None:
+        """Events were not told: what comes next does not follow what came last."""
+        self._recent.clear()
+
     def _contexts(self, number: int) -> tuple[int, ...]:
         difference = number - self._last
         return (

@@ -142,6 +142,10 @@ class Templates(Predictor):
         made = tuple(map(rows_.occurred, contexts))
         self._recent.append(_Seen(template, number, made, contexts))
 
+    def pause(self) -> None:
+        """Events were not told: what comes next does not follow what came last."""
+        self._recent.clear()
+
     def _contexts(self, template: Template, number: int) -> tuple[int, int]:
         group = self.codec.group(template.base)
         before = self._recent[-1] if self._recent else None

@@ -25,6 +25,7 @@ from antecache.predictor.plan import Plan
 from antecache.predictor.walkers import Walkers
 from antecache.server.accesslog import LONGEST, AccessLog
 from antecache.server.backing.base import Source
+from antecache.server.interest import Interest
 from antecache.server.ledger import Ledger
 from antecache.server.store import Entry, Evidence, Store
 from antecache.server.worth import Worth
@@ -32,6 +33,8 @@ from antecache.server.worth import Worth
 MOST = 32  # prefetches a miss
 REVIEW = 200  # events between two looks at what memory is worth
 ELSEWHERE = 1.3  # a candidate in another table must be this much likelier
+
+ELSE = ("link ", "rule ")  # evidence that is not the predictor's
 
 Planned = tuple[bytes, Source, Evidence]
 
@@ -91,6 +94,7 @@ class Prefetcher:
         self.plan: Plan | None = None
         self.budget = RowBudget(row_budget)
         self.worth = Worth(store, charged=charged)
+        self.interest = Interest()
         self.walkers = Walkers(access.aside, lambda: self.predictor.budget_bytes, access.enter)
         self._review_in = REVIEW
         self.enabled = enabled
@@ -112,7 +116,8 @@ class Prefetcher:
 
     @enabled.setter
     def enabled(self, on: bool) -> None:
-        self._enabled = self._store.probation.watching = on
+        self._enabled = on
+        self._store.probation.watch(on)
 
     def _event(self) -> None:
         """A demand miss, or the first use of a prefetched key."""
@@ -125,6 +130,8 @@ class Prefetcher:
         """Every few hundred events: what memory is worth, and how much of it prediction gets."""
         predictor, worth = self.predictor, self.worth
         self._review_in = REVIEW
+        # without a price, and with hardly a prefetch, nobody asks what prediction displaced
+        self._store.probation.watch(self._enabled and (self.interest.close or not worth.free))
         # A log is judged over as many events as it might hold.
         remembered = min(40_000, max(4000, predictor.budget_bytes // 13))
         fade = 1 - REVIEW / remembered
@@ -141,20 +148,24 @@ class Prefetcher:
         planned: list[Planned] = []
         if not self.enabled:
             return planned
-        store, predictor = self._store, self.predictor
+        store, interest = self._store, self.interest
         session = self._access.asking
-        predictor.session = session
+        self.predictor.session = session
         for key in keys:
-            self.walkers.event(session, key)
+            if interest.close or self._access.session < 0:
+                self.walkers.event(session, key)
             if self._access.session < 0:  # nothing is learned from who asks
                 planned += self._ahead(session, key)
                 continue
             self.worth.missed(store.probation.missed(key, store.residents))
-            if not predictor.idle or self.more is not None:
+            interest.event(key)
+            looks = interest.looking and not self.predictor.idle
+            if looks or self.more is not None:
                 source = self._owner(key)
                 if source is not None and source.options.prefetch:
-                    planned += self._consider(key, source, {k for k, _, _ in planned})
-            predictor.observe(key, demand=True)
+                    found = None if looks or self.more is None else self.more(key, [])
+                    planned += self._consider(key, source, {k for k, _, _ in planned}, found)
+            self._observe(key, demand=True)
             self.budget.row()
             self._event()
         return planned
@@ -187,7 +198,11 @@ class Prefetcher:
         store = self._store
         room = min(MOST, max(1, int(store.probation.room(store.residents) / 2)))
         trial = self._access.trial
-        for candidate, owner, reason in self.decide(key, source, room, candidates=candidates):
+        decisions = self.decide(key, source, room, candidates=candidates)
+        if candidates is None:
+            absent = (c for c, owner, why in decisions if owner is not None or why in TRIED)
+            self.interest.looked(len(decisions), absent)
+        for candidate, owner, reason in decisions:
             if owner is not None or reason in TRIED:
                 raw = candidate.why[0][1]  # the estimate before calibration
                 trial(candidate.key, candidate.bucket, raw, owner is not None)
@@ -278,15 +293,25 @@ class Prefetcher:
             self._used(entry.key, evidence)
 
     def _used(self, key: bytes, evidence: Evidence) -> None:
-        self.walkers.event(self._access.asking, key)
+        if self.interest.close or self._access.session < 0:
+            self.walkers.event(self._access.asking, key)
         if self._access.session < 0:
             self.budget.event()
             return
+        self.interest.event(key)
         if self.worth.used(self._store.probation.since_left(key)) and evidence.bucket >= 0:
             self.predictor.credit(evidence.bucket)
+            if not evidence.rule.startswith(ELSE):
+                self.interest.used()
         self.predictor.session = self._access.asking
-        self.predictor.observe(key, demand=False)
+        self._observe(key, demand=False)
         self._event()
+
+    def _observe(self, key: bytes, *, demand: bool) -> None:
+        if self.interest.thorough:
+            self.predictor.observe(key, demand=demand)
+        else:
+            self.predictor.note(key, demand=demand)
 
     def unused(self, entry: Entry, evidence: Evidence) -> None:
         """A prefetched entry left before anybody used it."""

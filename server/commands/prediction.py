@@ -49,6 +49,7 @@ def status(client: Any, argv: Argv) -> dict[str, Any]:
         "memory-price": f"{prefetcher.worth.price:.3g}",
         "gate": "closed" if prefetcher.worth.closed else "open",
         "gate-closings": prefetcher.worth.closings,
+        "attention": "every miss" if prefetcher.interest.close else "samples",
         "waits-saved-lately": round(prefetcher.worth.saved),
         "waits-caused-lately": round(prefetcher.worth.caused),
         "keys-with-a-period": len(server.schedule),

@@ -44,6 +44,13 @@ class Probation:
         node.state = self._misses
         self.queue.append(node)
 
+    def watch(self, on: bool) -> None:
+        """Whether to remember from now on what leaves."""
+        if on and not self.watching:  # how long ago it left what left before is not known
+            self._left_unused.clear()
+            self._left_policy.clear()
+        self.watching = on
+
     def remove(self, node: Node) -> None:
         """An entry was used, or left for another reason than eviction."""
         self.queue.remove(node)
@@ -87,6 +94,8 @@ class Probation:
         not, lately.
         """
         self._misses += 1
+        if not self.watching:
+            return -1
         lately = max(residents // 10, 1)
         age = self._left_policy.age(key)
         if self.queue.count:

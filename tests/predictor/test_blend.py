@@ -155,3 +155,19 @@ def test_a_state_is_read_back_where_less_than_chance_was_found() -> None:
     fresh = Blend(100_000)
     fresh.load(learned.dump())
     assert fresh.misslog.filled > 0.9 * learned.misslog.filled
+
+
+def test_what_is_only_noted_is_in_the_log_and_leaves_a_gap_in_the_tables() -> None:
+    blend = Blend(BUDGET)
+    for number in range(400):
+        blend.observe(b"user:%d" % number, demand=True)
+        blend.note(b"cart:%d" % number, demand=True)
+        blend.note(b"%d" % number, demand=True)
+    assert blend.misslog.events == 1200
+    assert [c.key for c in blend.misslog.candidates(b"user:350")][:1] == [b"cart:350"]
+    assert blend.templates.candidates(b"user:7") == []
+    assert not blend.strides.met
+    for number in range(400, 500):
+        blend.observe(b"user:%d" % number, demand=True)
+        blend.observe(b"cart:%d" % number, demand=True)
+    assert b"cart:7" in [c.key for c in blend.templates.candidates(b"user:7")]

@@ -272,7 +272,7 @@ async def test_the_gate_and_the_memory_are_shown(
     rng = random.Random(4)
     await visit(client, [rng.randrange(KEYS) for _ in range(400)])
     status = await client.execute_command("PREDICTOR", "STATUS")
-    assert status[b"gate"] == b"open"
+    assert status[b"gate"] == b"open" and status[b"attention"] == b"every miss"
     assert 0 < status[b"memory-bytes"] <= status[b"memory-budget-bytes"]
     info = await client.info("prediction")
     assert info["prediction_gate"] == "open"
