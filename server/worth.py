@@ -39,6 +39,8 @@ PRIOR_EVENTS: Final = 30.0
 LEAST_LOSS: Final = 6.0
 LOSS: Final = 0.0006
 LATELY: Final = 1_000_000
+#: of what was lost when the gate closes, so many times the allowance count at most
+DEBT: Final = 2.0
 #: how many times its price prediction must promise to be worth for a closed gate to open at
 #: once; twice that after each time that it was believed in vain
 CONVINCING: Final = 6.0
@@ -140,5 +142,8 @@ class Worth:
         elif -self.balance - hopes > allowance:
             self.closed = True
             self.closings += 1
+            # a cache that fills, or a scan, may lose much between two looks; more than this is
+            # no reason to wait longer, or one bad moment closes the gate for good
+            self.balance = max(self.balance, -DEBT * allowance)
         elif self.balance > allowance / 2:
             self._convincing = CONVINCING

@@ -82,3 +82,23 @@ def test_success_buys_no_licence_to_lose_for_long() -> None:
         worth.missed(20)
     worth.review(50 * ENTRY, 0.95)
     assert worth.closed
+
+
+def test_one_bad_moment_does_not_close_the_gate_for_good() -> None:
+    """However much is lost between two looks, the reads that open the gate again are as many."""
+    waited = []
+    for lost in (30, 3000):
+        store = full_store()
+        worth = Worth(store)
+        worth.review(50 * ENTRY, 0.95)
+        for _ in range(lost):
+            worth.missed(20)
+        worth.review(50 * ENTRY, 0.95)
+        assert worth.closed
+        reads = 0
+        while worth.closed:
+            store.hits += 1000
+            reads += 1000
+            worth.review(0, 0.95)
+        waited.append(reads)
+    assert waited[0] == waited[1]
