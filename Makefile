@@ -15,7 +15,7 @@ FIND_PYTHON := for name in python3.11 python3.12 python3.13 python3.14 python3 p
 	&& { command -v "$$name"; break; }; done
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format bench-hotpath bench-memory bench-policies bench-replay bench-unseen bench-restart bench-harmless bench-transfer
+.PHONY: help run demo test check format bench-hotpath bench-memory bench-policies bench-replay bench-unseen bench-restart bench-harmless bench-transfer bench-safety
 .PHONY: bench-models bench-prediction image-test test-clients fuzz clean
 
 help: ## this list
@@ -63,6 +63,9 @@ bench-restart: .venv/.installed-dev ## reads until a restarted server hits as of
 
 bench-harmless: .venv/.installed-dev ## what prediction costs where nothing can be predicted
 	@$(BIN)/python tests/bench/harmless.py $(ARGS)
+
+bench-safety: .venv/.installed-dev ## attacks and accidents: what prediction does then
+	@$(BIN)/python tests/bench/safety.py $(ARGS)
 
 bench-models: .venv/.installed-dev ## counting against models of scikit-learn, on real traces
 	@$(BIN)/python tests/bench/models.py $(ARGS)

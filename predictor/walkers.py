@@ -14,7 +14,7 @@ A session is judged after every 256 of its events:
     scans   of 1,024 of them, 19 in 20 are new, without any order
 
 and only beside others who do not: at least two sessions that do not walk (for a
-scan: whose keys come again, half of them at least) with a fiftieth as many events
+scan: whose keys come again, a quarter of them at least) with a fiftieth as many events
 of their own. So a block device with one reader, or workers that all walk, are what
 there is to learn from; so is a reader that comes by the same keys again. And at a
 cold start, when everything is new, nobody scans.
@@ -22,9 +22,10 @@ cold start, when everything is new, nobody scans.
 A session set aside goes on being judged, and is learned from again once it does
 something else. What it walks may still be read ahead of it, by its own step alone.
 
-New keys are told by a filter (`seen.py`). It and the records of the sessions take a
-512th of the predictor's memory at most; where that is too little for a few of them,
-and while fewer than three sessions were met, nothing is kept and nobody judged.
+New keys are told by a filter (`seen.py`); those of who is set aside have another. They
+and the records of the sessions take a 512th of the predictor's memory at most; where
+that is too little for a few of them, and while fewer than three sessions were met,
+nothing is kept and nobody judged.
 
 What this file does not do: decide what is fetched, or know what a session is (a
 connection, or the name that it goes by). The same for recorded accesses, where all
@@ -46,7 +47,7 @@ _LONGEST_SPAN: Final = 8 * _SPAN
 #: an id this far from the last one of its table is a step of a walk, in a run of so many
 _STEP: Final = 8
 _RUN: Final = 16
-_STEPS, _FRESH, _FRESH_SCAN, _AGAIN = 0.8, 0.9, 0.95, 0.5
+_STEPS, _FRESH, _FRESH_SCAN, _AGAIN, _COME_AGAIN = 0.8, 0.9, 0.95, 0.5, 0.75
 #: others: how many sessions, how many events, and how many as a share of the session's own
 _PEOPLE, _LEAST, _SHARE = 2, 16, 0.02
 #: events of all sessions after which one that was silent is not there any more
@@ -72,10 +73,10 @@ class Walk:
     table  of the last event: its key without the numbers
     """
 
-    __slots__ = ("_last", "at", "events", "fresh", "kind", "steps", "table")
+    __slots__ = ("_last", "at", "events", "fresh", "kind", "steps", "table", "unjudged")
 
     def __init__(self) -> None:
-        self.events = self.steps = self.fresh = 0
+        self.events = self.steps = self.fresh = self.unjudged = 0
         self.at = 0
         self.kind = ""
         self.table: tuple[bytes, ...] = ()
@@ -108,8 +109,10 @@ class Walk:
                 return
 
     def forget(self) -> None:
-        """A new span begins."""
-        self.events = self.steps = self.fresh = 0
+        """A new span begins; the last one counts half."""
+        self.events //= 2
+        self.steps //= 2
+        self.fresh //= 2
 
     @property
     def walks(self) -> float:
@@ -159,6 +162,7 @@ class Walkers:
         self._budget = budget
         self._walks: dict[int, Walk] = {}  # the one that was silent longest first
         self._seen: Seen | None = None
+        self._seen_aside = Seen(0)  # what a scan reads must not push out what people do
         self._events = 0
 
     def event(self, session: int, key: bytes) -> None:
@@ -170,11 +174,14 @@ class Walkers:
             return
         self._events += 1
         number = crc32(key) | len(key) << 32
-        fresh = number not in self._seen
+        seen = self._seen_aside if walk.kind else self._seen
+        fresh = number not in seen
         if fresh:
-            self._seen.add(number)
+            seen.add(number)
         walk.event(key, fresh, self._events)
-        if walk.events % _JUDGED == 0:
+        walk.unjudged += 1
+        if walk.unjudged >= _JUDGED:
+            walk.unjudged = 0
             self._walks[session] = self._walks.pop(session)
             self._judge(session, walk)
 
@@ -190,7 +197,8 @@ class Walkers:
         walk = walks[session] = Walk()
         walk.at = self._events
         if self._seen is None and len(walks) > _PEOPLE:
-            self._seen = Seen(min(bytes_ // 2, _MOST_FILTER))
+            size = min(bytes_ // 2, _MOST_FILTER)
+            self._seen, self._seen_aside = Seen(size - size // 4), Seen(size // 4)
         return walk
 
     def _drop(self) -> None:
@@ -216,7 +224,7 @@ class Walkers:
         if walk.walks >= _STEPS and walk.new >= _FRESH:
             kind = "walks" if self._beside(walk, lambda other: other.walks < _AGAIN) else ""
         elif walk.events >= _SPAN and walk.new >= _FRESH_SCAN:
-            kind = "scans" if self._beside(walk, lambda other: other.new <= _AGAIN) else ""
+            kind = "scans" if self._beside(walk, lambda other: other.new <= _COME_AGAIN) else ""
         elif walk.events >= _SPAN:
             walk.forget()
         if kind:
@@ -248,7 +256,10 @@ class Walkers:
     @property
     def nbytes(self) -> int:
         """Estimated bytes of the records and the filter; nothing while there are few sessions."""
-        return 0 if self._seen is None else self._seen.nbytes + _RECORD_BYTES * len(self._walks)
+        if self._seen is None:
+            return 0
+        filters = self._seen.nbytes + self._seen_aside.nbytes
+        return filters + _RECORD_BYTES * len(self._walks)
 
 
 def _sentence(walk: Walk) -> str:

@@ -1,0 +1,440 @@
+"""`make bench-safety`: what prediction does when it is attacked, or when things go wrong.
+
+A real server over a SQLite database, and people who read it (`safety_world.py`).
+Each case is run with prediction and, where that says something, without:
+
+    poisoned   models that are damaged, absurd, or sure of everything
+    runaway    a trainer that is stopped or killed while reads come as fast as they can
+    scan       keys of a large table, each read once, in no order
+    bot        a client that walks ids in order, one read after the other
+    shuffled   an application's trace in random order: nothing can be learned
+
+Every line is a measured value and what it may be at most (or least); `--strict` exits
+with 1 when one is missed. Waits are those of the people, as a share of their reads.
+
+What this file does not do: attack the protocol (`fuzz.py`), or measure what prediction
+gains (`replay.py`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from measure import DATA, TRACES, children, cpu_seconds, quantile
+from rich.console import Console
+from rich.table import Table
+from safety_world import PIPELINE, Line, World, blocks, build, resident
+from tracedb import Layout, read_trace
+
+from antecache.predictor import model_file
+from antecache.predictor.blend import Blend
+from antecache.predictor.model_file import ModelError, Saved
+from antecache.predictor.plan import Plan, pack_counters
+from antecache.server.spawn import Child, StartError, start
+
+HELD = 2000
+LOGS = 200_000
+FLIPS = 2000
+
+console = Console()
+
+
+class Findings:
+    """Lines of the report: case, what, value, bound, and whether it holds."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str, float, str, float]] = []
+
+    def at_most(self, case: str, what: str, value: float, bound: float) -> None:
+        """Note a value that must not exceed `bound`."""
+        self._note(case, what, value, "<=", bound)
+
+    def at_least(self, case: str, what: str, value: float, bound: float) -> None:
+        """Note a value that must reach `bound`."""
+        self._note(case, what, value, ">=", bound)
+
+    def _note(self, case: str, what: str, value: float, sign: str, bound: float) -> None:
+        self.lines.append((case, what, value, sign, bound))
+        console.print(f"  {case}: {what}: {value:.6g} ({sign} {bound:.6g})")
+
+    @property
+    def missed(self) -> list[str]:
+        """Names of the lines that do not hold."""
+        return [
+            f"{case}: {what}"
+            for case, what, value, sign, bound in self.lines
+            if not (value <= bound if sign == "<=" else value >= bound)
+        ]
+
+    def show(self) -> None:
+        """Print all as a table."""
+        shown = Table()
+        for title in ("case", "measured", "value", "bound", ""):
+            shown.add_column(title, justify="right" if title in ("value", "bound") else "left")
+        for case, what, value, sign, bound in self.lines:
+            good = f"{case}: {what}" not in self.missed
+            verdict = "ok" if good else "MISSED"
+            shown.add_row(case, what, f"{value:,.4g}", f"{sign} {bound:,.4g}", verdict)
+        console.print(shown)
+
+
+class Bench:
+    """What the cases share: the database, the size of the run, and where findings go."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.found = Findings()
+        self.database = options.data / f"safety-{options.scan}.db"
+        build(self.database, options.scan)
+
+    @contextmanager
+    def world(self, prediction: str, **settings: object) -> Iterator[tuple[Child, World]]:
+        """A server with or without prediction, and people who have read for a while."""
+        chosen = {"backing": f"sqlite:///{self.database}", "maxkeys": HELD, "models": "off"}
+        chosen["load-timeout"] = "30s"  # a busy machine must not turn a slow read into an error
+        with start({**chosen, "prediction": prediction, **settings}) as server:
+            world = World(server.port)
+            try:
+                world.visits(2 * self.options.visits)
+                yield server, world
+            finally:
+                world.close()
+
+    # -- poisoned models -----------------------------------------------------
+
+    def poisoned(self) -> None:
+        """Damaged models keep the server from starting; a liar is stopped by what comes of it."""
+        file = self.options.data / "poisoned.model"
+        good = _model(hits=1.0, trials=4.0)
+        model_file.save(file, good)
+        data, rng, taken = file.read_bytes(), random.Random(1), 0
+        for at in range(FLIPS):
+            damaged = bytearray(data)
+            if at % 4:
+                damaged[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+            else:
+                del damaged[rng.randrange(len(data)) :]
+            try:
+                model_file.parse(bytes(damaged))
+                taken += 1
+            except ModelError:
+                pass
+        self.found.at_most(
+            "poisoned", f"of {FLIPS:,} files with a flipped bit or cut off, taken", taken, 0
+        )
+        absurd = {
+            "not a number": _model(hits=float("nan"), trials=4.0),
+            "more hits than trials": _model(hits=9.0, trials=4.0),
+            "endless": _model(hits=1.0, trials=float("inf")),
+            "a link that is not a number": msgspec.structs.replace(
+                good, links=[("products", "text", b"carts:", b"", float("nan"), 1.0)]
+            ),
+        }
+        started = 0
+        for name, model in absurd.items():
+            model_file.save(file, model)
+            try:
+                with start({"backing": f"sqlite:///{self.database}", "model": file}):
+                    started += 1
+            except StartError as refusal:
+                console.print(f"    {name}: {str(refusal).splitlines()[-1][-90:]}")
+        self.found.at_most(
+            "poisoned", f"of {len(absurd)} with numbers that cannot be, taken", started, 0
+        )
+
+        outside = [(f"secrets:{at}".encode(), 1e9) for at in range(100)]
+        liar = _model(hits=400.0, trials=400.0)
+        model_file.save(file, msgspec.structs.replace(liar, keys=outside))
+        runs = {}
+        for name, settings in (("off", {}), ("on", {"model": file})):
+            with self.world(name, **settings) as (_, world):
+                ids = list(range(1, 4001))
+                reader, order = Line(world.port), random.Random(2)
+                before, stopped = world.counts(), 0
+                for lap in range(2):
+                    order.shuffle(ids)
+                    for at, block in enumerate(blocks((b"logs:%d" % one for one in ids), 200)):
+                        for key in block:
+                            reader.read([key])
+                        issued = world.counts().since(before)
+                        if not stopped and lap and issued.ahead > 20 and _stopped(world):
+                            stopped = (lap * len(ids)) + 200 * (at + 1)
+                counts = world.counts().since(before)
+                runs[name] = (
+                    counts,
+                    world.visits(self.options.visits),
+                    stopped,
+                    world.client.keys("secrets:*"),
+                )
+                reader.close()
+        (off, waits_off, _, _), (on, waits_on, stopped, outsiders) = runs["off"], runs["on"]
+        self.found.at_most(
+            "poisoned", "sure of everything: rows, of those without", on.rows / off.rows, 1.5
+        )
+        self.found.at_most(
+            "poisoned", "its reads that waited, of those without", on.waits / off.waits, 1.01
+        )
+        self.found.at_most("poisoned", "reads until its rule was off", stopped or 8001, 8000)
+        self.found.at_most(
+            "poisoned", "waits of people after it, less those without", waits_on - waits_off, 0.01
+        )
+        self.found.at_most("poisoned", "keys outside the sources that came", len(outsiders), 0)
+
+    # -- a runaway log -------------------------------------------------------
+
+    def runaway(self) -> None:
+        """The trainer is stopped, then killed, while reads come as fast as they can."""
+        with self.world("on") as (server, world):
+            reader, hot = (
+                Line(world.port),
+                [b"products:%d" % (1 + at % 50) for at in range(PIPELINE)],
+            )
+            reader.read(hot)
+            usual = self._pace(world, reader, hot)
+            held = resident(server.pid)
+            (trainer,) = children(server.pid)
+            os.kill(trainer, signal.SIGSTOP)
+            try:
+                stopped = self._pace(world, reader, hot, most := [0])
+                grown = resident(server.pid) - held
+                told = world.info()
+            finally:
+                os.kill(trainer, signal.SIGCONT)
+            self.found.at_most(
+                "runaway", "trainer stopped: items of the log at once", most[0], 200_000
+            )
+            self.found.at_least(
+                "runaway", "items dropped, and counted", told["access_log_dropped"], 1
+            )
+            self.found.at_most("runaway", "memory grown, MB", grown / 1e6, 64)
+            self.found.at_most(
+                "runaway", "median read of people, of the usual", stopped / usual, 1.5
+            )
+            os.kill(trainer, signal.SIGKILL)
+            killed = self._pace(world, reader, hot)
+            until = time.monotonic() + 30
+            while world.info()["trainer_state"] != "running" and time.monotonic() < until:
+                time.sleep(0.1)
+            told = world.info()
+            self.found.at_most(
+                "runaway", "trainer killed: median read, of the usual", killed / usual, 1.5
+            )
+            self.found.at_least("runaway", "trainers started again", told["trainer_restarts"], 1)
+            reader.close()
+
+    def _pace(
+        self, world: World, reader: Line, hot: list[bytes], most: list[int] | None = None
+    ) -> float:
+        """The median of people's reads (ns) while the reader sends `--flood` reads."""
+        world.latencies.clear()
+        for at in range(self.options.flood // PIPELINE):
+            reader.read(hot)
+            if at % 20 == 0:
+                world.visits(2)
+            if most is not None and at % 100 == 0:
+                most[0] = max(most[0], world.info()["access_log_items"])
+        return quantile(sorted(world.latencies), 0.5)
+
+    # -- a scan, and a bot ---------------------------------------------------
+
+    def scan(self) -> None:
+        """Every row of the large table, once, in no order, by one client in pipelines."""
+        ids = list(range(1, self.options.scan + 1))
+        random.Random(3).shuffle(ids)
+        keys = [b"logs:%d" % one for one in ids]
+        self._beside(
+            "scan",
+            keys,
+            pipeline=PIPELINE,
+            block=max(len(keys) // 40, 1),
+            visits=max(self.options.visits // 30, 1),
+        )
+
+    def bot(self) -> None:
+        """Ids in order, one read after the other, as fast as they are answered."""
+        keys = [b"logs:%d" % one for one in range(1, self.options.walk + 1)]
+        self._beside(
+            "bot",
+            keys,
+            pipeline=1,
+            block=max(len(keys) // 40, 1),
+            visits=max(self.options.visits // 30, 1),
+        )
+
+    def _beside(
+        self, case: str, keys: list[bytes], *, pipeline: int, block: int, visits: int
+    ) -> None:
+        runs: dict[str, dict[str, Any]] = {}
+        for name in ("off", "on"):
+            with self.world(name) as (server, world):
+                run: dict[str, Any] = {"before": world.visits(self.options.visits)}
+                reader = Line(world.port)
+                world.reads = world.waits = 0
+                before, rows, memory = world.counts(), world.counts(), resident(server.pid)
+                theirs = waited = 0
+                for some in blocks(keys, block):
+                    rows = world.counts()
+                    for part in blocks(some, pipeline):
+                        reader.read(part)
+                    spent = world.counts().since(rows)
+                    theirs += spent.rows
+                    waited += spent.waits
+                    world.visits(visits)
+                run |= {
+                    "during": world.waits / world.reads,
+                    "theirs": theirs,
+                    "waited": waited,
+                    "all": world.counts().since(before),
+                    "grown": resident(server.pid) - memory,
+                    "after": world.visits(self.options.visits),
+                    "status": world.status(),
+                    "info": world.info(),
+                }
+                reader.close()
+                if name == "on":
+                    world.client.execute_command("PREDICTOR", "RETRAIN")
+                    time.sleep(1.0)
+                    run["info"] = world.info()
+                runs[name] = run
+        off, on = runs["off"], runs["on"]
+        for when in ("before", "during", "after"):
+            what = f"people's waits {when} ({off[when]:.3f} without), the difference"
+            self.found.at_most(case, what, on[when] - off[when], 0.003)
+        extra = on["theirs"] / off["theirs"] - 1
+        self.found.at_most(case, "rows read for it beyond those without, share", extra, 0.03)
+        extra = on["all"].rows / off["all"].rows - 1
+        self.found.at_most(case, "all rows beyond those without, share", extra, 0.25)
+        info = on["info"]
+        most = on["status"]["memory-budget-bytes"]
+        self.found.at_most(
+            case, "memory that remembers, of its budget", info["prediction_memory"] / most, 1.0
+        )
+        self.found.at_most(
+            case, "memory grown beyond without, MB", (on["grown"] - off["grown"]) / 1e6, 32
+        )
+        if case == "bot":  # a scan in no order is told only where others' misses come again
+            self.found.at_least(case, "readers set aside", info["readers_set_aside_ever"], 1)
+            aside = info.get("trainer_accesses_aside", 0) / len(keys)
+            self.found.at_least(case, "of its reads, not learned from", aside, 0.9)
+            saved = on["waited"] / max(off["waited"], 1)
+            self.found.at_most(case, "its own waits, of those without", saved, 1.0)
+
+    # -- nothing to learn ----------------------------------------------------
+
+    def shuffled(self) -> None:
+        """The requests of a trace in random order, with prediction and without."""
+        trace = TRACES / "orm_busy.csv.gz"
+        if not trace.exists():
+            console.print("  shuffled: skipped, the trace is not there")
+            return
+        keys = read_trace(trace)
+        layout = Layout(keys)
+        database = self.options.data / "orm_busy.db"
+        layout.build_sqlite(database)
+        asked = keys[: self.options.shuffled]
+        random.Random(4).shuffle(asked)
+        runs = {}
+        for name in ("off", "on"):
+            chosen = {"backing": f"sqlite:///{database}", "maxkeys": len(layout.keys) // 20}
+            chosen["load-timeout"] = "30s"
+            with start({**chosen, "prediction": name, "models": "off"}) as server:
+                world = World(server.port)
+                reader, cpu = Line(world.port), cpu_seconds(server.pid)
+                for key in asked:
+                    reader.read([key])
+                runs[name] = world.counts(), cpu_seconds(server.pid) - cpu
+                reader.close()
+                world.close()
+        (off, cpu_off), (on, cpu_on) = runs["off"], runs["on"]
+        self.found.at_most(
+            "shuffled",
+            f"waits ({off.waits / len(asked):.3f} without), the difference",
+            (on.waits - off.waits) / len(asked),
+            0.003,
+        )
+        extra = on.rows / off.rows - 1
+        self.found.at_most("shuffled", "rows beyond those without, share", extra, 0.25)
+        ended = max(on.useful + on.wasted, 1)
+        self.found.at_least("shuffled", "precision", on.useful / ended, 0.25)
+        self.found.at_most("shuffled", "CPU of the server, of that without", cpu_on / cpu_off, 1.15)
+
+
+def _model(hits: float, trials: float) -> Saved:
+    """A model whose Plan has these counters in every bucket."""
+    hit, tried = (pack_counters(np.full(Blend.buckets, each)) for each in (hits, trials))
+    plan = Plan(version=1, created=1.0, trained_on=1000, hits=hit, trials=tried)
+    return Saved(
+        made_by="0",
+        created=1.0,
+        predictor="blend",
+        buckets=model_file.buckets_of(Blend),
+        accesses=1000,
+        plan=plan.to_bytes(),
+    )
+
+
+def _stopped(world: World) -> bool:
+    """Whether the rule that it prefetched by is switched off, or the gate is closed."""
+    if world.status()["gate"] == b"closed":
+        return True
+    rules = world.client.execute_command("PREDICTOR", "RULES", "*logs*")
+    return any(rule[b"state"] == b"off" for rule in rules)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the cases; 1 when `--strict` and a bound was missed."""
+    options = _options(argv)
+    bench = Bench(options)
+    cases: dict[str, Callable[[], None]] = {name: getattr(bench, name) for name in options.cases}
+    for name, run in cases.items():
+        started = time.monotonic()
+        console.print(name)
+        run()
+        console.print(f"  {time.monotonic() - started:.0f} s")
+    bench.found.show()
+    if options.json:
+        options.json.write_text(
+            json.dumps({"lines": bench.found.lines, "missed": bench.found.missed})
+        )
+    return 1 if bench.found.missed and options.strict else 0
+
+
+CASES = ("poisoned", "runaway", "scan", "bot", "shuffled")
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench-safety", description=__doc__.partition("\n")[0])
+    parser.add_argument("--cases", type=_cases, default=CASES, help=f"of {', '.join(CASES)}")
+    parser.add_argument("--scan", type=int, default=LOGS, help="rows of the large table")
+    parser.add_argument("--walk", type=int, default=20_000, help="ids that the bot walks")
+    parser.add_argument("--flood", type=int, default=500_000, help="reads of a runaway log")
+    parser.add_argument("--shuffled", type=int, default=60_000, help="requests of the trace")
+    parser.add_argument("--visits", type=int, default=700, help="of people, before and after")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of databases, kept")
+    parser.add_argument("--json", type=Path, help="write the lines there too")
+    parser.add_argument("--strict", action="store_true", help="exit code 1 when a bound is missed")
+    return parser.parse_args(argv)
+
+
+def _cases(text: str) -> Sequence[str]:
+    names = [name.strip() for name in text.split(",")]
+    unknown = set(names) - set(CASES)
+    if unknown:
+        raise argparse.ArgumentTypeError(f"there is no case {', '.join(sorted(unknown))}")
+    return names
+
+
+if __name__ == "__main__":
+    sys.exit(main())
