@@ -30,64 +30,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
-import numpy as np
 from measure import DATA, TRACES, children, cpu_seconds, quantile
-from rich.console import Console
-from rich.table import Table
+from safety_poison import poisoned
+from safety_report import Findings, console
 from safety_world import PIPELINE, Line, World, blocks, build, resident
 from tracedb import Layout, read_trace
 
-from antecache.predictor import model_file
-from antecache.predictor.blend import Blend
-from antecache.predictor.model_file import ModelError, Saved
-from antecache.predictor.plan import Plan, pack_counters
-from antecache.server.spawn import Child, StartError, start
+from antecache.server.spawn import Child, start
 
 HELD = 2000
 LOGS = 200_000
-FLIPS = 2000
-
-console = Console()
-
-
-class Findings:
-    """Lines of the report: case, what, value, bound, and whether it holds."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str, float, str, float]] = []
-
-    def at_most(self, case: str, what: str, value: float, bound: float) -> None:
-        """Note a value that must not exceed `bound`."""
-        self._note(case, what, value, "<=", bound)
-
-    def at_least(self, case: str, what: str, value: float, bound: float) -> None:
-        """Note a value that must reach `bound`."""
-        self._note(case, what, value, ">=", bound)
-
-    def _note(self, case: str, what: str, value: float, sign: str, bound: float) -> None:
-        self.lines.append((case, what, value, sign, bound))
-        console.print(f"  {case}: {what}: {value:.6g} ({sign} {bound:.6g})")
-
-    @property
-    def missed(self) -> list[str]:
-        """Names of the lines that do not hold."""
-        return [
-            f"{case}: {what}"
-            for case, what, value, sign, bound in self.lines
-            if not (value <= bound if sign == "<=" else value >= bound)
-        ]
-
-    def show(self) -> None:
-        """Print all as a table."""
-        shown = Table()
-        for title in ("case", "measured", "value", "bound", ""):
-            shown.add_column(title, justify="right" if title in ("value", "bound") else "left")
-        for case, what, value, sign, bound in self.lines:
-            good = f"{case}: {what}" not in self.missed
-            verdict = "ok" if good else "MISSED"
-            shown.add_row(case, what, f"{value:,.4g}", f"{sign} {bound:,.4g}", verdict)
-        console.print(shown)
 
 
 class Bench:
@@ -98,6 +50,13 @@ class Bench:
         self.found = Findings()
         self.database = options.data / f"safety-{options.scan}.db"
         build(self.database, options.scan)
+
+    def case(self, name: str) -> Callable[[], None]:
+        """What runs a case."""
+        if name == "poisoned":
+            return lambda: poisoned(self)
+        found: Callable[[], None] = getattr(self, name)
+        return found
 
     @contextmanager
     def world(self, prediction: str, **settings: object) -> Iterator[tuple[Child, World]]:
@@ -111,86 +70,6 @@ class Bench:
                 yield server, world
             finally:
                 world.close()
-
-    # -- poisoned models -----------------------------------------------------
-
-    def poisoned(self) -> None:
-        """Damaged models keep the server from starting; a liar is stopped by what comes of it."""
-        file = self.options.data / "poisoned.model"
-        good = _model(hits=1.0, trials=4.0)
-        model_file.save(file, good)
-        data, rng, taken = file.read_bytes(), random.Random(1), 0
-        for at in range(FLIPS):
-            damaged = bytearray(data)
-            if at % 4:
-                damaged[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-            else:
-                del damaged[rng.randrange(len(data)) :]
-            try:
-                model_file.parse(bytes(damaged))
-                taken += 1
-            except ModelError:
-                pass
-        self.found.at_most(
-            "poisoned", f"of {FLIPS:,} files with a flipped bit or cut off, taken", taken, 0
-        )
-        absurd = {
-            "not a number": _model(hits=float("nan"), trials=4.0),
-            "more hits than trials": _model(hits=9.0, trials=4.0),
-            "endless": _model(hits=1.0, trials=float("inf")),
-            "a link that is not a number": msgspec.structs.replace(
-                good, links=[("products", "text", b"carts:", b"", float("nan"), 1.0)]
-            ),
-        }
-        started = 0
-        for name, model in absurd.items():
-            model_file.save(file, model)
-            try:
-                with start({"backing": f"sqlite:///{self.database}", "model": file}):
-                    started += 1
-            except StartError as refusal:
-                console.print(f"    {name}: {str(refusal).splitlines()[-1][-90:]}")
-        self.found.at_most(
-            "poisoned", f"of {len(absurd)} with numbers that cannot be, taken", started, 0
-        )
-
-        outside = [(f"secrets:{at}".encode(), 1e9) for at in range(100)]
-        liar = _model(hits=400.0, trials=400.0)
-        model_file.save(file, msgspec.structs.replace(liar, keys=outside))
-        runs = {}
-        for name, settings in (("off", {}), ("on", {"model": file})):
-            with self.world(name, **settings) as (_, world):
-                ids = list(range(1, 4001))
-                reader, order = Line(world.port), random.Random(2)
-                before, stopped = world.counts(), 0
-                for lap in range(2):
-                    order.shuffle(ids)
-                    for at, block in enumerate(blocks((b"logs:%d" % one for one in ids), 200)):
-                        for key in block:
-                            reader.read([key])
-                        issued = world.counts().since(before)
-                        if not stopped and lap and issued.ahead > 20 and _stopped(world):
-                            stopped = (lap * len(ids)) + 200 * (at + 1)
-                counts = world.counts().since(before)
-                runs[name] = (
-                    counts,
-                    world.visits(self.options.visits),
-                    stopped,
-                    world.client.keys("secrets:*"),
-                )
-                reader.close()
-        (off, waits_off, _, _), (on, waits_on, stopped, outsiders) = runs["off"], runs["on"]
-        self.found.at_most(
-            "poisoned", "sure of everything: rows, of those without", on.rows / off.rows, 1.5
-        )
-        self.found.at_most(
-            "poisoned", "its reads that waited, of those without", on.waits / off.waits, 1.01
-        )
-        self.found.at_most("poisoned", "reads until its rule was off", stopped or 8001, 8000)
-        self.found.at_most(
-            "poisoned", "waits of people after it, less those without", waits_on - waits_off, 0.01
-        )
-        self.found.at_most("poisoned", "keys outside the sources that came", len(outsiders), 0)
 
     # -- a runaway log -------------------------------------------------------
 
@@ -371,33 +250,11 @@ class Bench:
         self.found.at_most("shuffled", "CPU of the server, of that without", cpu_on / cpu_off, 1.15)
 
 
-def _model(hits: float, trials: float) -> Saved:
-    """A model whose Plan has these counters in every bucket."""
-    hit, tried = (pack_counters(np.full(Blend.buckets, each)) for each in (hits, trials))
-    plan = Plan(version=1, created=1.0, trained_on=1000, hits=hit, trials=tried)
-    return Saved(
-        made_by="0",
-        created=1.0,
-        predictor="blend",
-        buckets=model_file.buckets_of(Blend),
-        accesses=1000,
-        plan=plan.to_bytes(),
-    )
-
-
-def _stopped(world: World) -> bool:
-    """Whether the rule that it prefetched by is switched off, or the gate is closed."""
-    if world.status()["gate"] == b"closed":
-        return True
-    rules = world.client.execute_command("PREDICTOR", "RULES", "*logs*")
-    return any(rule[b"state"] == b"off" for rule in rules)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the cases; 1 when `--strict` and a bound was missed."""
     options = _options(argv)
     bench = Bench(options)
-    cases: dict[str, Callable[[], None]] = {name: getattr(bench, name) for name in options.cases}
+    cases: dict[str, Callable[[], None]] = {name: bench.case(name) for name in options.cases}
     for name, run in cases.items():
         started = time.monotonic()
         console.print(name)
