@@ -39,6 +39,7 @@ from rich.console import Console
 from rich.table import Table
 
 from antecache.server.replay import Result
+from antecache.server.replay_setup import Advice
 from antecache.server.sweep import Size, SweepError, Task, compare, parse_size
 from antecache.server.units import parse_memory
 
@@ -158,7 +159,12 @@ def tasks_of(options: argparse.Namespace, path: str, size: float, value: int) ->
         value_size=value,
         limit=options.requests,
     )
-    ours = replace(plain, predictor=options.predictor, row_budget=options.row_budget)
+    ours = replace(
+        plain,
+        predictor=options.predictor,
+        row_budget=options.row_budget,
+        advice=Advice(models=options.models),
+    )
     if options.memory:
         ours = replace(ours, memory_share=options.memory)
     return [plain, ours] + ([replace(ours, arrival=LATE)] if options.late else [])
@@ -232,6 +238,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--values", default="1000", help="bytes of a value, comma-separated")
     parser.add_argument("--policy", default="s3fifo")
     parser.add_argument("--predictor", default="blend")
+    parser.add_argument("--models", default="auto", help="that may take over, as the setting")
     parser.add_argument("--row-budget", type=float, default=0.25)
     parser.add_argument("--memory", type=float, default=0.0, help="largest share that remembers")
     parser.add_argument("--requests", type=int, default=0, help="only the first so many")
