@@ -14,7 +14,8 @@ Two questions, answered by the keys that the eviction policy gave up lately:
 Learning costs something before it pays, and where nothing can be learned it only
 costs. So there is an allowance: less than a thousandth of the reads may wait on that account.
 When the balance is worse, the gate closes, and nothing is prefetched or remembered
-until the allowance has grown by half of what was lost, or much is promised.
+until the allowance has grown by half of what was lost (of which no more than twice
+the allowance counts), or much is promised.
 
 An event is a demand miss or the first use of a prefetched key.
 
