@@ -178,7 +178,7 @@ class LogLength:
 
     def load(self, scouts: list[list[float]], counted: tuple[float, float, float]) -> None:
         """Go on from what `dump` gave. Raises ValueError when it is no dump."""
-        saved, expected, text = counted  # less than chance may be expected of a log
+        saved, _, text = counted  # less than chance may be expected of a log
         small = all(abs(number) <= _MOST_COUNTED for number in counted)
         if not small or saved < 0 or text < 0:
             raise ValueError("counts of a log that cannot be")

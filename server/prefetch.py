@@ -119,9 +119,9 @@ class Prefetcher:
         self._enabled = on
         self._store.probation.watch(on)
 
-    def _event(self) -> None:
-        """A demand miss, or the first use of a prefetched key."""
-        self.budget.event()
+    def _event(self, *, own: bool) -> None:
+        """A demand miss, or the first use of a prefetched key; see `RowBudget.event`."""
+        self.budget.event(own=own)
         self._review_in -= 1
         if self._review_in < 0:
             self._review()
@@ -157,7 +157,7 @@ class Prefetcher:
             if self._access.session < 0:  # nothing is learned from who asks
                 planned += self._ahead(session, key)
                 continue
-            self.worth.missed(store.probation.missed(key, store.residents))
+            own = self.worth.missed(store.probation.missed(key, store.residents))
             interest.event(key)
             looks = interest.looking and not self.predictor.idle
             if looks or self.more is not None:
@@ -167,7 +167,7 @@ class Prefetcher:
                     planned += self._consider(key, source, {k for k, _, _ in planned}, found)
             self._observe(key, demand=True)
             self.budget.row()
-            self._event()
+            self._event(own=own)
         return planned
 
     def _ahead(self, session: int, key: bytes) -> Iterable[Planned]:
@@ -206,6 +206,8 @@ class Prefetcher:
             if owner is not None or reason in TRIED:
                 raw = candidate.why[0][1]  # the estimate before calibration
                 trial(candidate.key, candidate.bucket, raw, owner is not None)
+            elif reason == "cached" and candidate.score >= self.budget.theta:
+                store.protect(candidate.key)
             if owner is None or candidate.key in taken:
                 continue
             evidence = Evidence(
@@ -299,13 +301,14 @@ class Prefetcher:
             self.budget.event()
             return
         self.interest.event(key)
-        if self.worth.used(self._store.probation.since_left(key)) and evidence.bucket >= 0:
+        saved = self.worth.used(self._store.probation.since_left(key))
+        if saved and evidence.bucket >= 0:
             self.predictor.credit(evidence.bucket)
             if not evidence.rule.startswith(ELSE):
                 self.interest.used()
         self.predictor.session = self._access.asking
         self._observe(key, demand=False)
-        self._event()
+        self._event(own=saved)
 
     def _observe(self, key: bytes, *, demand: bool) -> None:
         if self.interest.thorough:

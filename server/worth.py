@@ -33,6 +33,9 @@ from antecache.server.store import Store
 NEAR: Final = 0.1
 #: what more memory saves falls as it grows, so less of it costs more than was measured
 STEEPER: Final = 1.5
+#: what is seen of the waits that prediction caused is not all: a policy that tells good entries
+#: from bad loses more with the last ones than these missed
+UNSEEN: Final = 2.5
 #: before anything is known: near misses an event, and how many events that weighs
 PRIOR: Final = 0.02
 PRIOR_EVENTS: Final = 30.0
@@ -42,16 +45,18 @@ LOSS: Final = 0.0006
 LATELY: Final = 1_000_000
 #: of what was lost when the gate closes, so many times the allowance count at most
 DEBT: Final = 2.0
+#: and of what was saved lately; more would buy a licence to lose for long
+BANK: Final = 20.0
 #: how many times its price prediction must promise to be worth for a closed gate to open at
 #: once; twice that after each time that it was believed in vain
-CONVINCING: Final = 6.0
+CONVINCING: Final = 2.0
 
 
 class Worth:
     """The price and the balance. `closed` is the gate's state.
 
     charged        whether the memory of prediction comes out of what values may take
-    balance        waits saved less waits caused; of the past, no more than the allowance counts
+    balance        waits saved less waits caused; of gains in the past only part counts
     saved, caused  both, decayed
     """
 
@@ -68,15 +73,20 @@ class Worth:
         self._displaced = 0
         self._convincing = CONVINCING
 
-    def missed(self, age: int) -> None:
-        """A demand miss of a key that left `age` departures ago (-1: not lately)."""
+    def missed(self, age: int) -> bool:
+        """A demand miss of a key that left `age` departures ago (-1: not lately).
+
+        Whether it would have been one without prediction too.
+        """
         self._weight += 1
+        caused = 0 <= age < self._displaced
         if age >= 0:
             if age < max(1.0, NEAR * self._store.residents):
                 self._near += 1
-            if age < self._displaced and not self.closed:
-                self.caused += STEEPER
-                self.balance -= STEEPER
+            if caused and not self.closed:
+                self.caused += UNSEEN
+                self.balance -= UNSEEN
+        return not caused
 
     def used(self, age: int) -> bool:
         """A first use of a prefetched key; whether it saved a wait that it had not caused."""
@@ -132,7 +142,7 @@ class Worth:
         self._displaced = int(taken / self.entry_bytes) if store.evicted else 0
         store.probation.span(store.residents, self._displaced)
         allowance = self.allowance
-        self.balance = min(self.balance, allowance)
+        self.balance = min(self.balance, allowance + min(self.saved, BANK * allowance))
         if self.closed:
             if promise >= self._convincing:
                 self._convincing *= 2

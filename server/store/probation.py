@@ -56,6 +56,11 @@ class Probation:
         self.queue.remove(node)
         node.where = node.state = 0
 
+    def refresh(self, node: Node) -> None:
+        """An entry is expected again: it waits as long as one that has just come."""
+        node.state = self._misses
+        self.queue.refresh(node)
+
     def resize(self, node: Node, size: int) -> None:
         """An entry in the queue became larger or smaller."""
         self.queue.size += size - node.size

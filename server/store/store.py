@@ -24,7 +24,7 @@ from antecache.policies.base import Policy
 from antecache.server.backing.base import Source
 from antecache.server.store import events, size
 from antecache.server.store.database import Database
-from antecache.server.store.entry import Entry, Evidence, Origin
+from antecache.server.store.entry import PROBATION, Entry, Evidence, Origin
 from antecache.server.store.field_deadlines import FieldDeadlines
 from antecache.server.store.probation import Probation
 from antecache.server.store.stale import Attic
@@ -326,6 +326,16 @@ class Store:
         self.involuntary = False
 
     # -- budget -------------------------------------------------------------
+
+    def protect(self, key: bytes) -> None:
+        """A key that is there will be asked for soon: it stays a little longer."""
+        entry = self.databases[0].peek(key)
+        if entry is None:
+            return
+        if entry.where == PROBATION:
+            self.probation.refresh(entry)
+        elif entry.where and self.policy.uses(entry) <= 1 and entry.state is not self.policy.full:
+            self.policy.hit(entry)
 
     @property
     def residents(self) -> int:

@@ -78,7 +78,7 @@ def test_success_buys_no_licence_to_lose_for_long() -> None:
     for _ in range(100_000):
         worth.used(-1)
     worth.review(50 * ENTRY, 0.95)
-    for _ in range(40):
+    for _ in range(200):
         worth.missed(20)
     worth.review(50 * ENTRY, 0.95)
     assert worth.closed
@@ -102,3 +102,20 @@ def test_one_bad_moment_does_not_close_the_gate_for_good() -> None:
             worth.review(0, 0.95)
         waited.append(reads)
     assert waited[0] == waited[1]
+
+
+def test_what_was_saved_lately_carries_over_a_bad_moment() -> None:
+    """A cache that fills, or a scan, costs much at once, and the log is not thrown away for it."""
+    worths = []
+    for saved in (0, 200):
+        worth = Worth(full_store())
+        worth.review(50 * ENTRY, 0.95)
+        for _ in range(saved):
+            worth.used(-1)
+        worth.review(50 * ENTRY, 0.95)
+        for _ in range(30):
+            assert not worth.missed(20)  # within what prediction displaces: its own doing
+        assert worth.missed(-1)
+        worth.review(50 * ENTRY, 0.95)
+        worths.append(worth.closed)
+    assert worths == [True, False]

@@ -336,3 +336,20 @@ def test_books_are_right_after_any_sequence(operations: list[Any], scope: str) -
                 else:
                     db.grew(entry, number)
         store.check()
+
+
+def test_a_key_that_is_expected_stays_longer() -> None:
+    """On probation it waits as long as one that has just come, elsewhere it counts as used."""
+    store = make("lru")
+    for key in (b"row:1", b"row:2"):
+        load(store, key, evidence=True)
+    store.protect(b"row:1")
+    store.protect(b"row:absent")
+    assert [node.key for node in store.probation.queue] == [b"row:2", b"row:1"]
+
+    store = make("lru")
+    for key in (b"row:1", b"row:2"):
+        load(store, key)
+    store.protect(b"row:1")
+    victim = store.policy.evict()
+    assert victim is not None and victim.key == b"row:2"
