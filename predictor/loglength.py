@@ -12,7 +12,7 @@ server: the waits that values lose.
 - At first nothing can be known: a log may see one lap of a small part of the cache,
   whatever it costs, since what returns only after longer than the cache holds would
   else be forgotten just before.
-- While the gate is closed, only what costs nothing to speak of goes on listening.
+- While the gate is closed there is no log, and the scouts alone go on.
 
 What this file does not do: hold the log (`misslog.py`), or make room for it (`blend.py`).
 """
@@ -39,8 +39,6 @@ _FREE: Final = 0.0025
 _PAID: Final = 1 / 8
 #: part of the cache that the first lap may take
 _FIRST_LAP: Final = 0.03
-#: waits an event that listening may cost while the gate is closed
-_LISTEN: Final = 0.0007
 _LEAST: Final = 128  # slots
 #: errors by which a log must pay to be begun, to be kept, and for a closed gate to open
 _SURE_NEW: Final = 1.0
@@ -106,9 +104,7 @@ class LogLength:
         """
         best = self._best(price, left, whole)
         if closed:
-            length = self._at_cost(_LISTEN, price, left)
-            if self.target and length >= self.target:
-                return False
+            length = 0
         else:
             length = best
             if length < self.target:

@@ -151,15 +151,16 @@ class Prefetcher:
         store, interest = self._store, self.interest
         session = self._access.asking
         self.predictor.session = session
+        closed = self.worth.closed
         for key in keys:
-            if interest.close or self._access.session < 0:
+            if (interest.close and not closed) or self._access.session < 0:
                 self.walkers.event(session, key)
             if self._access.session < 0:  # nothing is learned from who asks
                 planned += self._ahead(session, key)
                 continue
             own = self.worth.missed(store.probation.missed(key, store.residents))
             interest.event(key)
-            looks = interest.looking and not self.predictor.idle
+            looks = interest.looking and not closed and not self.predictor.idle
             if looks or self.more is not None:
                 source = self._owner(key)
                 if source is not None and source.options.prefetch:
@@ -311,7 +312,7 @@ class Prefetcher:
         self._event(own=saved)
 
     def _observe(self, key: bytes, *, demand: bool) -> None:
-        if self.interest.thorough:
+        if self.interest.thorough and not self.worth.closed:
             self.predictor.observe(key, demand=demand)
         else:
             self.predictor.note(key, demand=demand)
