@@ -243,7 +243,10 @@ class Trainer:
         if isinstance(message, Publish):
             self._take_plan(message.plan)
         elif isinstance(message, Stats):
+            fitted = self._stats is None or message.fits != self._stats.fits
             self._stats = message
+            if fitted:  # perhaps to no Plan that is better than the one in use
+                self._wake()
         elif isinstance(message, Contest):
             self.contest = message
         elif isinstance(message, Schedule):
@@ -330,7 +333,7 @@ class Trainer:
         return self._plan
 
     async def changed(self) -> None:
-        """Wait until the state or the Plan changes."""
+        """Wait until the state, the Plan or the number of fits changes."""
         await self._changed.wait()
 
     def _set_state(self, state: str) -> None:

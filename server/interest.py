@@ -105,7 +105,13 @@ class Interest:
             if likeliest is not None:
                 self._expected.append(likeliest.key)
         self._credit = max(0.0, self._credit - LOOK - candidates)
-        if not self._credit and self.close:
+        if not self._credit:
+            self.rest()
+
+    def rest(self) -> None:
+        """There is no credit, or prediction did harm: look at probes alone."""
+        self._credit = 0.0
+        if self.close:
             self.close = False
             self._grant = max(_LEAST_GRANT, self._grant / 2)
 

@@ -138,7 +138,13 @@ class Prefetcher:
         ended = self.ledger.outcomes
         used = ended["useful"] + ended["late"] + 1
         hopes = len(self._store.probation) * used / (used + ended["wasted"] + 1)
+        was = worth.closed
         worth.review(predictor.nbytes, fade, promise=predictor.promise, hopes=hopes)
+        if worth.closed and not was and worth.free:
+            # There is nothing to give back: less is looked at instead, and what is remembered
+            # stays, so that traffic that becomes predictable is noticed soon.
+            worth.reopen()
+            self.interest.rest()
         predictor.settle(worth.price, fade, closed=worth.closed)
 
     # -- the loader's questions ---------------------------------------------

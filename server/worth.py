@@ -125,6 +125,11 @@ class Worth:
         reads = self._store.hits + self._store.misses
         return LEAST_LOSS + LOSS * min(reads, LATELY)
 
+    def reopen(self) -> None:
+        """The gate is open, and what was lost is forgotten."""
+        self.closed = False
+        self.balance = 0.0
+
     def review(
         self, metadata: int, fade: float, *, promise: float = 0.0, hopes: float = 0.0
     ) -> None:

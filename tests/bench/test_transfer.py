@@ -12,7 +12,7 @@ BENCH = Path(__file__).with_name("transfer.py")
 
 def test_runs_of_other_blocks_are_known_from_the_model(tmp_path: Path) -> None:
     draw = random.Random(5)
-    starts = [draw.randrange(10**6) for _ in range(1200)]
+    starts = [draw.randrange(10**6) for _ in range(2000)]
     blocks = [start + 8 * step for start in starts for step in range(8)]
     trace = tmp_path / "runs.csv"
     trace.write_text("\n".join(f"{at},c,{block},1" for at, block in enumerate(blocks)))
@@ -24,8 +24,8 @@ def test_runs_of_other_blocks_are_known_from_the_model(tmp_path: Path) -> None:
         timeout=50,
     )
     _, trained, replayed = done.stdout.splitlines()[:3]
-    assert trained.split()[:3] == ["runs", "train", "4,800"]
-    assert replayed.split()[:2] == ["replay", "4,800"]
+    assert trained.split()[:3] == ["runs", "train", "8,000"]
+    assert replayed.split()[:2] == ["replay", "8,000"]
     for line in (trained, replayed):
         cold, warm = float(line[31:44]), float(line[44:56])
         assert 0 < warm < 0.95 * cold

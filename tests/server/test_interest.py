@@ -161,3 +161,13 @@ def test_pairs_are_noticed_after_long_chaos() -> None:
     useful = replay.ledger.outcomes["useful"]
     replay.feed(keys[1000:])
     assert replay.ledger.outcomes["useful"] - useful > 1000, "of 1,500 pairs"
+
+
+def test_harm_where_memory_is_free_only_makes_it_look_less() -> None:
+    """The gate has nothing to give back there: the log stays, and pairs are noticed at once."""
+    replay, rng = Replay(Setup(predictor="blend", capacity=KEYS // 20)), random.Random(2)
+    replay.feed(shuffled(rng, 20_000))
+    prefetcher = prefetcher_of(replay)
+    assert prefetcher.worth.closings and not prefetcher.worth.closed
+    assert not prefetcher.interest.close
+    assert prefetcher.predictor.nbytes > 100_000

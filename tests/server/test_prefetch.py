@@ -51,12 +51,14 @@ async def visit(client: redis.asyncio.Redis, order: list[int]) -> None:
 
 
 async def learned(server: Server, client: redis.asyncio.Redis) -> None:
-    """Wait until the trainer has published a Plan from all that was asked so far."""
-    while server.trainer.state != "running":
-        await server.trainer.changed()
-    published = asyncio.ensure_future(server.trainer.changed())
+    """Wait until the trainer has fitted a Plan to all that was asked so far."""
+    trainer = server.trainer
+    while trainer.state != "running":
+        await trainer.changed()
+    before = trainer.status()["fits"]
     await client.execute_command("PREDICTOR", "RETRAIN")
-    await published
+    while trainer.status()["fits"] == before:
+        await trainer.changed()
 
 
 def backing_of(server: Server) -> MemoryBacking:
