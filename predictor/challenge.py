@@ -13,7 +13,7 @@ What this file does not do: fit (`models.py`), or publish (`worker.py`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -41,6 +41,7 @@ class Challenge:
     """The trials of one calibrator, and the models that compete for its place.
 
     models  `off`, `auto` (all of them), or one name
+    spared  names of models that are not tried
     """
 
     def __init__(
@@ -48,9 +49,11 @@ class Challenge:
         models: str,
         calibrator: Calibrator,
         *,
+        spared: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.models = () if models == "off" else tuple(MODELS) if models == "auto" else (models,)
+        named = () if models == "off" else tuple(MODELS) if models == "auto" else (models,)
+        self.models = tuple(name for name in named if name not in spared)
         self.trials = Trials()
         self.reports: list[Report] = []
         self.winner: Report | None = None

@@ -43,6 +43,8 @@ class Hello(_Message, tag="hello", frozen=True):
     models        which models may compete with counting (`challenge.py`)
     record        a file that the log is appended to; empty for none
     record_limit  bytes at which that stops
+    spared        models that are not tried, since one of them hung
+    alive         seconds between two signs of life
     plan          the Plan in use, packed, from which counting goes on; empty for none
     """
 
@@ -56,6 +58,8 @@ class Hello(_Message, tag="hello", frozen=True):
     models: str = "off"
     record: str = ""
     record_limit: int = 1 << 30
+    spared: tuple[str, ...] = ()
+    alive: float = 1.0
     plan: bytes = b""
 
 
@@ -136,6 +140,12 @@ class Contest(_Message, tag="contest", frozen=True):
     reports: list[dict[str, Any]]
 
 
+class Alive(_Message, tag="alive", frozen=True):
+    """A sign of life (`heartbeat.py`): what was begun, if that may take long, else empty."""
+
+    job: str = ""
+
+
 class Failed(_Message, tag="failed", frozen=True):
     """An import came to nothing."""
 
@@ -143,7 +153,7 @@ class Failed(_Message, tag="failed", frozen=True):
 
 
 ToWorker = Hello | Log | Import | Train | Stop
-ToServer = Publish | Stats | History | Contest | Schedule | Failed
+ToServer = Publish | Stats | History | Contest | Schedule | Alive | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

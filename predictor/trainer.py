@@ -4,10 +4,14 @@ Every tenth of a second what the access log has gathered is sent to the trainer,
 and the Plans that come back are handed on. The server never waits for it: when
 the pipe is slow, blocks are dropped and counted; when the process dies, it is
 started again after a pause that doubles, and told the last Plan so that it can
-go on counting. The last good Plan stays in use all the while.
+go on counting. The last good Plan stays in use all the while. One that hangs is
+killed and started again too, and what it hung in is not given to the next: an
+import fails, a model is not tried any more, a Plan is not gone on from; what it
+had been sent of the log is gone anyway.
 
-What this file does not do: learn (`worker.py`), or hold what is remembered (the
-predictor). A history that was rehearsed arrives as bytes and is handed on.
+What this file does not do: learn (`worker.py`), tell who hangs (`heartbeat.py`), or
+hold what is remembered (the predictor). A history that was rehearsed arrives as
+bytes and is handed on.
 """
 
 from __future__ import annotations
@@ -23,9 +27,12 @@ from typing import Any
 
 import msgspec
 
-from antecache.predictor import messages
+from antecache.predictor import heartbeat, messages
+from antecache.predictor.heartbeat import Patience
 from antecache.predictor.messages import (
+    Alive,
     Contest,
+    Failed,
     FrameError,
     Hello,
     History,
@@ -63,6 +70,7 @@ class Trainer:
     expect         takes the keys that are due at regular intervals
     settings       what the process is told first (its `plan` is filled in here)
     interval       seconds between two blocks
+    patience       seconds without a sign of life after which it is killed; 0 waits for ever
     """
 
     def __init__(
@@ -76,15 +84,18 @@ class Trainer:
         expect: Callable[[list[Due]], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         interval: float = 0.1,
+        patience: float = 60.0,
     ) -> None:
         self._drain = drain
         self._discard = discard
         self._publish = publish
         self._adopt_history = adopt_history
         self._expect = expect
-        self._settings = settings
+        self._settings = msgspec.structs.replace(settings, alive=heartbeat.interval(patience))
         self._clock = clock
         self._interval = interval
+        self._patience = Patience(patience)
+        self._refused: Plan | None = None  # a process hung while it read this one
         self._supervisor: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._poked = asyncio.Event()
@@ -96,6 +107,9 @@ class Trainer:
         self.contest: Contest | None = None  # the last one between models and counting
         self.state = "stopped"
         self.restarts = 0
+        self.hangs = 0
+        self.hung = ""  # why the last of them was killed
+        self._hang = ""  # why this one was
         self.blocks_sent = 0
         self.blocks_dropped = 0
         self.plans_refused = 0
@@ -143,13 +157,14 @@ class Trainer:
                 pause = _FIRST_PAUSE
             self.restarts += 1
             self._set_state("restarting")
-            self._fail_import("the trainer died")
+            self._fail_import(self._hang or "the trainer died")
             await self._discard_for(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
         self._fail_import("the server is shutting down")
 
     async def _run_process(self) -> None:
         """One process from start to end."""
+        self._hang = ""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -160,19 +175,24 @@ class Trainer:
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
         self._process = process
+        self._patience = Patience(self._patience.seconds)
         reader = asyncio.create_task(self._read(process))
         sender = asyncio.create_task(self._send(process))
+        watcher = asyncio.create_task(self._watch())
         try:
-            plan = b"" if self._plan is None else self._plan.to_bytes()
+            plan = b""
+            if self._plan is not None and self._plan is not self._refused:
+                plan = self._plan.to_bytes()
             self._write(process, messages.pack(msgspec.structs.replace(self._settings, plan=plan)))
             self._set_state("running")
-            await asyncio.wait((reader, sender), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((reader, sender, watcher), return_when=asyncio.FIRST_COMPLETED)
             if self._stopping:
                 self._write(process, messages.pack(messages.Stop()))
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(process.wait(), _GRACE / 2)
         finally:
             sender.cancel()
+            watcher.cancel()
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
@@ -182,9 +202,9 @@ class Trainer:
             process.stdin.close()
             with contextlib.suppress(OSError):
                 await process.stdin.wait_closed()
-            await asyncio.gather(reader, sender, return_exceptions=True)
+            await asyncio.gather(reader, sender, watcher, return_exceptions=True)
             self._process = None
-        if not self._stopping:
+        if not self._stopping and not self._hang:
             _log.warning("the trainer ended with status %s", process.returncode)
 
     async def _send(self, process: asyncio.subprocess.Process) -> None:
@@ -198,6 +218,26 @@ class Trainer:
                     self._write(process, messages.frame(block))
                     self.blocks_sent += 1
             await self._pause(self._interval)
+
+    async def _watch(self) -> None:
+        """Wait until the process hangs, and see to it that the next one does not, in the same."""
+        patience = self._patience
+        before = self._clock()
+        while True:
+            await asyncio.sleep(patience.look)
+            now = self._clock()
+            if patience.waited(now - before):
+                break
+            before = now
+        job = patience.job
+        if job.startswith(heartbeat.CONTEST):
+            spared = (*self._settings.spared, job.removeprefix(heartbeat.CONTEST).strip())
+            self._settings = msgspec.structs.replace(self._settings, spared=spared)
+        elif job == heartbeat.RESUME:
+            self._refused = self._plan
+        self.hangs += 1
+        self._hang = self.hung = f"the trainer {patience.reason} and was killed"
+        _log.error("%s", self._hang)
 
     async def _discard_for(self, seconds: float) -> None:
         """Wait while no process runs; what the log gathers meanwhile is dropped and counted."""
@@ -233,7 +273,11 @@ class Trainer:
             while True:
                 header = await process.stdout.readexactly(messages.HEADER.size)
                 payload = await process.stdout.readexactly(messages.length_of(header))
-                await self._handle(messages.read_by_server(payload))
+                message = messages.read_by_server(payload)
+                self._patience.heard(message if isinstance(message, Alive) else None)
+                self._patience.listening = False
+                await self._handle(message)
+                self._patience.listening = True
         except asyncio.IncompleteReadError:
             return
         except FrameError as error:
@@ -253,7 +297,7 @@ class Trainer:
             self._expect(message.dues)
         elif isinstance(message, History):
             await self._take_history(message)
-        else:
+        elif isinstance(message, Failed):
             self._fail_import(message.reason)
 
     def _take_plan(self, packed: bytes) -> None:
@@ -301,8 +345,12 @@ class Trainer:
             raise TrainerError("the trainer is not running")
         if self._import is not None and not self._import.done():
             raise TrainerError("another history is being imported")
+        try:
+            order = messages.pack(Import(path, limit, offset))
+        except UnicodeEncodeError:
+            raise TrainerError("the name of the file is not UTF-8") from None
         self._import = asyncio.get_running_loop().create_future()
-        self._write(process, messages.pack(Import(path, limit, offset)))
+        self._write(process, order)
         return await self._import
 
     def retrain(self) -> None:
@@ -351,6 +399,8 @@ class Trainer:
             "state": self.state,
             "pid": self._process.pid if self._process is not None else None,
             "restarts": self.restarts,
+            "hangs": self.hangs,
+            "hung": self.hung or None,
             "blocks_sent": self.blocks_sent,
             "blocks_dropped": self.blocks_dropped,
             "plans_refused": self.plans_refused,

@@ -29,9 +29,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from antecache.predictor import messages, registry
+from antecache.predictor import heartbeat, messages, registry
 from antecache.predictor.calibrate import Calibrator
 from antecache.predictor.challenge import Challenge
+from antecache.predictor.heartbeat import Pulse
 from antecache.predictor.history import HistoryError, HistoryFile
 from antecache.predictor.messages import (
     Contest,
@@ -63,6 +64,7 @@ class Worker:
 
     def __init__(self, pipe: Pipe) -> None:
         self._pipe = pipe
+        self._pulse = Pulse(pipe.write)
         self._hello = Hello()
         self._calibrator = Calibrator()
         self._challenge = Challenge("off", self._calibrator)
@@ -78,7 +80,9 @@ class Worker:
     def run(self) -> None:
         """Serve until the server says stop or its end of the pipe closes."""
         while True:
-            payload = self._pipe.read(0.0 if self._rehearsal or self._contest else _QUIET)
+            self._pulse.beat()
+            wait = 0.0 if self._rehearsal or self._contest else min(_QUIET, self._pulse.every)
+            payload = self._pipe.read(wait)
             if payload is not None:
                 message = messages.read_by_worker(payload)
                 if isinstance(message, messages.Stop):
@@ -122,12 +126,14 @@ class Worker:
                 limit = min(limit, hard)
             resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
         self._calibrator = Calibrator(hello.horizon)
-        self._challenge = Challenge(hello.models, self._calibrator)
+        self._challenge = Challenge(hello.models, self._calibrator, spared=hello.spared)
+        self._pulse.every = hello.alive
         self._next_fit = 250
         if self._recorder is not None:
             self._recorder.close()
         self._recorder = Recorder(hello.record, hello.record_limit) if hello.record else None
         if hello.plan:
+            self._pulse.begin(heartbeat.RESUME)
             # refused by its own check: counting starts anew
             with contextlib.suppress(PlanError):
                 self._calibrator.resume(Plan.from_bytes(hello.plan))
@@ -142,6 +148,7 @@ class Worker:
             self._train()
 
     def _train(self) -> None:
+        self._pulse.begin(heartbeat.FIT)
         started = time.perf_counter()
         plan = self._calibrator.fit(time.time(), self._hello.disabled)
         self._last_fit = time.perf_counter() - started
@@ -169,8 +176,9 @@ class Worker:
 
     def _compete(self) -> Iterator[None]:
         """Let models compete with counting, one at a time, and publish what that changes."""
-        for _ in self._challenge.hold():
+        for name in self._challenge.hold():
             yield
+            self._pulse.begin(f"{heartbeat.CONTEST} {name}")
         reports = [msgspec.to_builtins(report) for report in self._challenge.reports]
         self._pipe.write(Contest(time.time(), reports))
         plan = self._challenge.renewed(self._calibrator)
@@ -201,12 +209,14 @@ class Worker:
         columns = order.path.endswith(".parquet")
         file = ParquetHistory(order.path) if columns else HistoryFile(order.path)
         skip, left = order.offset, order.limit or sys.maxsize
+        self._pulse.begin(f"{heartbeat.IMPORT} {order.path}")
         for keys in file.blocks():
             taken = keys[skip : skip + left]
             skip = max(0, skip - len(keys))
             for first in range(0, len(taken), _SLICE):
                 rehearsal.feed(taken[first : first + _SLICE])
                 yield
+            self._pulse.begin(f"{heartbeat.IMPORT} {order.path}")
             left -= len(taken)
             if left <= 0:
                 break

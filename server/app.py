@@ -151,6 +151,7 @@ class Server:
             adopt_history=partial(adopt_history, self.prefetcher),
             expect=self.schedule.replace,
             settings=hello(config),
+            patience=config.trainer_timeout,
         )
         self.learning = Learning(
             config,

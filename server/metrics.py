@@ -235,6 +235,11 @@ def _prediction(server: ServerView) -> Iterator[Metric]:
     yield _counter(
         "antecache_trainer_failures", "Restarts of the trainer, and refused results.", failures
     )
+    yield _counter(
+        "antecache_trainer_hangs",
+        "Trainers killed because they gave no sign of life.",
+        _number(trainer, "hangs"),
+    )
 
 
 def _eviction(server: ServerView) -> Iterator[Metric]:

@@ -155,3 +155,11 @@ def test_auc_is_the_share_of_pairs_in_order(judged: list[tuple[int, bool]]) -> N
     scores = np.array([score / 5 for score, _ in judged])
     hits = np.array([float(hit) for _, hit in judged])
     assert auc(scores, hits) == pytest.approx(sum(pairs) / len(pairs) if pairs else 0.5)
+
+
+def test_who_is_spared_does_not_compete() -> None:
+    assert Challenge("auto", Calibrator(), spared=("forest",)).models == tuple(
+        name for name in MODELS if name != "forest"
+    )
+    challenge = Challenge("sgd", Calibrator(), spared=("sgd", "tree"))
+    assert not challenge.models and not challenge.due

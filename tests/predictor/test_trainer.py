@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from antecache.predictor.messages import Hello
+from antecache.predictor.heartbeat import Patience
+from antecache.predictor.messages import Alive, Hello
 from antecache.predictor.misslog import MissLog
 from antecache.predictor.plan import Plan
 from antecache.predictor.trainer import Trainer, TrainerError
@@ -21,7 +22,7 @@ from antecache.predictor.trainer import Trainer, TrainerError
 class Server:
     """What a server gives to its trainer, and what it gets."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = 0.0) -> None:
         self.items: list[Any] = []
         self.plans: list[Plan] = []
         self.predictor = MissLog(100_000)
@@ -32,6 +33,7 @@ class Server:
             adopt_history=self.adopt_history,
             settings=Hello(budget=100_000, capacity=200, horizon=16),
             interval=0.01,
+            patience=patience,
         )
 
     async def adopt_history(self, state: bytes) -> None:
@@ -66,6 +68,16 @@ class Server:
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
     made = Server()
+    await made.trainer.start()
+    await asyncio.wait_for(made.until("running"), 20)
+    yield made
+    await made.trainer.stop()
+
+
+@pytest.fixture
+async def impatient() -> AsyncIterator[Server]:
+    """As `server`, but four seconds of silence are too long."""
+    made = Server(patience=4.0)
     await made.trainer.start()
     await asyncio.wait_for(made.until("running"), 20)
     yield made
@@ -142,6 +154,61 @@ async def test_a_trainer_that_does_not_read_costs_no_memory(server: Server) -> N
     os.kill(server.trainer.status()["pid"], signal.SIGCONT)
     server.access(300)
     await asyncio.wait_for(server.plan(1), 20)
+
+
+async def test_a_trainer_that_hangs_is_killed_and_another_one_goes_on(
+    impatient: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = impatient
+    server.access(300)
+    await asyncio.wait_for(server.plan(1), 20)
+    pid = server.trainer.status()["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    await asyncio.wait_for(server.until("restarting"), 40)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    status = server.trainer.status()
+    assert (status["hangs"], status["restarts"]) == (1, 1)
+    assert "no sign of life" in status["hung"]
+    about = [line for line in caplog.messages if "trainer" in line]
+    assert about == [status["hung"]]  # said once, with the reason
+    await asyncio.wait_for(server.until("running"), 20)
+    server.access(300)
+    after = await asyncio.wait_for(server.plan(2), 40)
+    assert after.trained_on >= 600
+
+
+async def test_a_model_that_hangs_is_not_tried_again_and_a_plan_not_read_again() -> None:
+    """What the last sign names is left out of what the next process is told."""
+    server = Server(patience=0.4)
+    trainer = server.trainer
+    trainer._plan = Plan()
+    for job in ("a contest with forest", "a contest with sgd", "reading the Plan", "a fit"):
+        trainer._patience = Patience(0.4)
+        trainer._patience.heard(Alive(job))
+        await asyncio.wait_for(trainer._watch(), 20)
+    assert trainer._settings.spared == ("forest", "sgd")
+    assert trainer._refused is trainer.plan
+    assert trainer.hangs == 4
+
+
+async def test_a_busy_trainer_is_left_alone(impatient: Server, history: Path) -> None:
+    """One that works longer than the patience, in pieces, is no hanging one."""
+    pid = impatient.trainer.status()["pid"]
+    for _ in range(2):
+        counts = await asyncio.wait_for(impatient.trainer.import_history(str(history)), 60)
+        assert counts["accesses"] == 20_000
+    assert impatient.trainer.status()["pid"] == pid
+    assert impatient.trainer.hangs == 0
+
+
+async def test_a_name_that_cannot_be_sent_is_refused_and_the_next_is_read(
+    server: Server, history: Path
+) -> None:
+    with pytest.raises(TrainerError, match="UTF-8"):
+        await server.trainer.import_history("\udcff.csv")
+    counts = await asyncio.wait_for(server.trainer.import_history(str(history)), 40)
+    assert counts["accesses"] == 20_000
 
 
 async def test_a_history_is_adopted(server: Server, history: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from antecache.predictor import messages
 from antecache.predictor.blend import Blend
 from antecache.predictor.messages import (
+    Alive,
     Failed,
     Hello,
     History,
@@ -45,9 +46,13 @@ class Process:
             self.stdin.write(messages.pack(message))
         self.stdin.flush()
 
-    def read(self) -> messages.ToServer:
-        header = self.stdout.read(4)
-        return messages.read_by_server(self.stdout.read(messages.length_of(header)))
+    def read(self, signs: bool = False) -> messages.ToServer:
+        """The next message; signs of life only where they are asked for."""
+        while True:
+            header = self.stdout.read(4)
+            message = messages.read_by_server(self.stdout.read(messages.length_of(header)))
+            if signs or not isinstance(message, Alive):
+                return message
 
     def until_any(self) -> messages.ToServer:
         while isinstance(message := self.read(), Publish | Stats):
@@ -103,6 +108,22 @@ def test_plans_come_after_250_and_500_accesses_and_on_request(worker: Process) -
     third = worker.until(Publish)
     assert isinstance(third, Publish)
     assert Plan.from_bytes(third.plan).version == 3
+
+
+def test_it_gives_signs_of_life_and_says_before_what_may_take_long(
+    worker: Process, history: Path
+) -> None:
+    worker.send(Hello(horizon=16, alive=0.05))
+    for _ in range(3):  # while nothing is to be done
+        assert worker.read(signs=True) == Alive("")
+    worker.send(Import(str(history)))
+    said = []
+    while not isinstance(message := worker.read(signs=True), History):
+        said.append(message)
+    jobs = [message.job for message in said if isinstance(message, Alive)]
+    first = jobs.index(f"the import of {history}")
+    assert "" in jobs[first:]  # it goes on, a piece at a time
+    assert jobs[-1] == "a fit"
 
 
 def test_a_plan_comes_even_when_it_is_quiet(worker: Process) -> None:
@@ -206,7 +227,7 @@ def test_a_pipe_out_of_step_ends_it(worker: Process) -> None:
     worker.stdin.write(b"\0\0\0\3abc")
     worker.stdin.flush()
     assert worker.process.wait(10) != 0
-    assert worker.stdout.read() == b""
+    assert worker.stdout.read() in (b"", messages.pack(Alive()))
 
 
 def test_its_memory_is_limited(worker: Process, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -16,9 +17,11 @@ from typing import Any
 
 import pytest
 import redis.asyncio
+from prometheus_client import generate_latest
 from typer.testing import CliRunner
 
 from antecache.server.__main__ import cli
+from antecache.server.metrics import registry_of
 
 Serve = Callable[..., Awaitable[Any]]
 BACKING = "memory://?prefix=a&prefix=b&rows=2000"
@@ -120,6 +123,30 @@ async def test_a_file_that_is_no_history_is_refused(
     told = await imported(server, path)
     assert told[b"state"] == b"failed"
     assert path.name.encode() in told[b"reason"] and reason in told[b"reason"]
+
+
+async def test_a_file_that_never_ends_costs_a_trainer_and_is_not_read_again(
+    serve: Serve, logged: Path, tmp_path: Path
+) -> None:
+    """Nobody writes into a pipe: the process that opens it hangs, and another one goes on."""
+    pipe = tmp_path / "nobody-writes.csv"
+    os.mkfifo(pipe)
+    server = await serve(backing=BACKING, models="off", prediction=True, trainer_timeout=4.0)
+    told = await imported(server, pipe)
+    assert told[b"state"] == b"failed"
+    assert re.fullmatch(
+        f"the trainer gave no sign of life for . s in the import of {pipe} and was killed",
+        told[b"reason"].decode(),
+    )
+    assert (await imported(server, logged))[b"state"] == b"done"
+    async with redis.asyncio.Redis(port=server.port, protocol=3, decode_responses=True) as client:
+        trainer = (await client.execute_command("PREDICTOR", "STATUS"))["trainer"]
+        assert (trainer["hangs"], trainer["hung"]) == (1, told[b"reason"].decode())
+        info = await client.info("prediction")
+        assert (info["trainer_hangs"], info["trainer_restarts"]) == (1, 1)
+        assert await client.config_get("trainer-timeout") == {"trainer-timeout": "4"}
+    shown = generate_latest(registry_of(server)).decode()
+    assert "antecache_trainer_hangs_total 1.0" in shown
 
 
 async def test_columns_of_other_types_and_rows_without_a_key(serve: Serve, tmp_path: Path) -> None:
