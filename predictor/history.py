@@ -1,8 +1,11 @@
 """Files of past accesses, read in order.
 
 A history is text, one access a line, `time,client,key,size`, as the traces and
-most logs can be made: gzip (`.gz`) and, where the zstandard module is there,
-Zstandard (`.zst`) are read too. A first line without a number is a header.
+most logs can be made, or what `redis-cli monitor` prints (`captures.py`): gzip
+(`.gz`) and, where the zstandard module is there, Zstandard (`.zst`) are read too. A
+first line without a number is a header. Of a capture only database 0 counts, since
+that is the one behind which there is something to load.
+
 Lines that are broken (fewer fields, no number where one belongs, no key, too
 long) are counted and skipped: a log of months always has some.
 
@@ -19,6 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from antecache.predictor import captures
+
 #: a fifth field that is passed over
 OUTCOMES = frozenset((b"hit", b"miss", b"use"))
 _CHUNK = 1 << 20
@@ -30,34 +35,64 @@ class HistoryError(ValueError):
 
 
 class HistoryFile:
-    """One file of accesses; `skipped` counts broken lines as they pass."""
+    """One file of accesses.
+
+    skipped    broken lines so far
+    complaint  which line was the first of them, and what was expected; empty for none. At
+               the end of a capture in which nothing is read: that
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.skipped = 0
+        self.complaint = ""
+        self._lines = 0
 
     def blocks(self) -> Iterator[list[bytes]]:
         """The keys of the accesses in order, some ten thousand at a time.
 
         Raises HistoryError when the file is not there, or breaks off.
         """
-        first = True
+        first, captured, found = True, False, 0
         for lines in read_lines(self.path):
             if first and lines:
                 first = False
-                if is_header(lines[0]):
-                    del lines[0]
-            yield self._parse(lines)
+                captured = captures.is_capture(lines)
+                if not captured and is_header(lines[0]):
+                    lines[0] = b""
+            keys = self._captured(lines) if captured else self._parse(lines)
+            self._lines += len(lines)
+            found += len(keys)
+            yield keys
+        if captured and not found:
+            self.complaint = "no command of this capture reads a value in database 0"
 
     def _parse(self, lines: list[bytes]) -> list[bytes]:
         keys = []
-        for line in lines:
+        for at, line in enumerate(lines, 1):
             key = _key(line)
             if key is not None:
                 keys.append(key)
             elif line.strip():
-                self.skipped += 1
+                self._skip(at, "time,client,key,size, or lines of redis-cli monitor")
         return keys
+
+    def _captured(self, lines: list[bytes]) -> list[bytes]:
+        keys = []
+        for at, line in enumerate(lines, 1):
+            found = captures.read_line(line)
+            if found is not None:
+                if found.database == b"0":
+                    keys += found.keys
+            elif not captures.is_blank(line):
+                self._skip(at, "a line of redis-cli monitor")
+        return keys
+
+    def _skip(self, at: int, expected: str) -> None:
+        """Count a broken line, the `at`th of its block."""
+        self.skipped += 1
+        if not self.complaint:
+            self.complaint = f"line {self._lines + at} is none: expected {expected}"
 
 
 def read_lines(path: str) -> Iterator[list[bytes]]:
@@ -77,7 +112,7 @@ def read_lines(path: str) -> Iterator[list[bytes]]:
 
 def is_header(line: bytes) -> bool:
     """Whether a first line names the fields."""
-    return split_line(line) is None and line[:1].isalpha()
+    return b"," in line and line[:1].isalpha() and split_line(line) is None
 
 
 def _key(line: bytes) -> bytes | None:

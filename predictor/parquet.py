@@ -26,6 +26,7 @@ class ParquetHistory:
     def __init__(self, path: str) -> None:
         self.path = path
         self.skipped = 0
+        self.complaint = ""  # a row without a key needs no explanation
 
     def blocks(self) -> Iterator[list[bytes]]:
         """The keys of the accesses in order, some ten thousand at a time. Raises HistoryError."""

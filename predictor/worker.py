@@ -221,7 +221,8 @@ class Worker:
             if left <= 0:
                 break
         if not rehearsal.accesses:
-            raise HistoryError(f"{order.path}: no access could be read")
+            reason = f": {file.complaint}" if file.complaint else ""
+            raise HistoryError(f"{order.path}: no access could be read{reason}")
         self._calibrator.absorb(calibrator)
         self._train()
         self._pipe.write(

@@ -170,8 +170,8 @@ class Config(msgspec.Struct, kw_only=True):
     #: proves that it saves more waits: auto (the best of them), linear, logistic, tree, forest,
     #: boosting, sgd or off. That needs 125 MB there, from the first 12,000 candidates on.
     models: Models = "auto"
-    #: Recorded accesses to learn from at the start: CSV of time,client,key,size, .gz and .zst too,
-    #: or .parquet with these columns.
+    #: Recorded accesses to learn from at the start: CSV of time,client,key,size, a capture of
+    #: redis-cli monitor, .gz and .zst too, or .parquet with these columns.
     history: str = ""
     #: A file that `antecache train` made: calibration and memory to start from.
     model: str = ""

@@ -2,10 +2,9 @@
 
 Three kinds of file are read: Parquet (`predictor/parquet.py`), and, plain, gzip (`.gz`) or
 Zstandard (`.zst`), CSV lines `time,client,key,size` (`predictor/history.py` knows
-them) and what `redis-cli monitor` prints, of Redis or of antecache. Of a capture
-the commands that read values become accesses, one for each key; their sizes are
-unknown, which is 1. A key of another database than 0 is another key: its name gets
-`@` and the number.
+them) and what `redis-cli monitor` prints (`predictor/captures.py`). The sizes of what
+a capture read are unknown, which is 1. A key of another database than 0 is another
+key: its name gets `@` and the number.
 
 A trace is kept in arrays: every key and every client once, and 4 to 8 bytes a
 column for each access. Broken lines are counted and skipped, and the first is
@@ -17,35 +16,17 @@ What this file does not do: replay anything.
 from __future__ import annotations
 
 import math
-import re
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
-from antecache.predictor import parquet
+from antecache.predictor import captures, parquet
 from antecache.predictor.history import HistoryError, is_header, read_lines, split_line
 
 ENTRY_BYTES = 100  # of an entry beyond key and value, in the unit `total`
 UNITS = ("keys", "bytes", "total")
-
-READS_ONE = frozenset(
-    "get getex getrange substr strlen getbit bitcount bitpos bitfield_ro lcs "
-    "hget hmget hgetall hkeys hvals hlen hexists hstrlen hrandfield "
-    "lrange lindex llen lpos smembers sismember smismember scard srandmember "
-    "zrange zrangebyscore zrangebylex zrevrange zrevrangebyscore zrevrangebylex zscore zmscore "
-    "zcard zcount zlexcount zrank zrevrank zrandmember xrange xrevrange xlen "
-    "geopos geodist geohash geosearch json.get".split()
-)
-"""Commands that read the value of their first argument."""
-READS_ALL = frozenset("mget sinter sunion sdiff pfcount".split())
-"""Commands that read the values of all their arguments."""
-
-_MONITOR = re.compile(rb'(\d+\.\d+) \[(\d+) (.+?)\] (".*)', re.DOTALL)
-_WORD = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
-_ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)", re.DOTALL)
-_ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"a": b"\a", b"b": b"\b"}
 
 
 class TraceError(ValueError):
@@ -124,7 +105,7 @@ def read_trace(path: str, *, limit: int = 0) -> Trace:
         blocks = (block for block in read_lines(path) if block)
         first = next(blocks, [])
         parse = _read_csv
-        if any(_MONITOR.match(line) for line in first[:2]):
+        if captures.is_capture(first):
             parse = _read_monitor
         elif first and is_header(first[0]):
             first[0] = b""
@@ -201,43 +182,22 @@ def _read_monitor(
 ) -> None:
     """As `_read_csv`, for lines that MONITOR sent."""
     for at, line in enumerate(block, before + 1):
-        found = _MONITOR.fullmatch(line)
-        words = None if found is None else _words(found[4])
-        if found is None or words is None:
-            if line.strip() not in (b"", b"OK"):
+        found = captures.read_line(line)
+        if found is None:
+            if not captures.is_blank(line):
                 _complain(trace, path, at, "expected a line of redis-cli monitor")
             continue
-        keys = _keys_read(words)
-        if not keys:
+        if not found.keys:
             trace.other += 1
-        client = clients.setdefault(found[3], len(clients)) if keys else 0
-        for key in keys:
-            if found[2] != b"0":
-                key += b"@" + found[2]
+            continue
+        client = clients.setdefault(found.client, len(clients))
+        for key in found.keys:
+            if found.database != b"0":
+                key += b"@" + found.database
             trace.ids.append(numbers.setdefault(key, len(numbers)))
             trace.sizes.append(1)
-            trace.times.append(float(found[1]))
+            trace.times.append(found.time)
             trace.clients.append(client)
-
-
-def _words(text: bytes) -> list[bytes] | None:
-    """The arguments of a monitored command; None when the line was cut off."""
-    words = _WORD.findall(text)
-    if sum(map(len, words)) + 3 * len(words) - 1 != len(text.rstrip()):
-        return None
-    return [_ESCAPE.sub(_unescaped, word) if b"\\" in word else word for word in words]
-
-
-def _unescaped(found: re.Match[bytes]) -> bytes:
-    code = found[1]
-    return bytes.fromhex(code[1:].decode()) if len(code) == 3 else _ESCAPED.get(code, code)
-
-
-def _keys_read(words: list[bytes]) -> list[bytes]:
-    name = words[0].lower().decode("latin-1")
-    if name in READS_ONE:
-        return words[1:2]
-    return words[1:] if name in READS_ALL else []
 
 
 def _complain(trace: Trace, path: str, line: int, reason: str) -> None:

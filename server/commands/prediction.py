@@ -167,7 +167,7 @@ def off(client: Any, argv: Argv) -> Any:
     3,
     flags="admin loading stale",
     since="0.1.0",
-    summary="Learns from recorded accesses (CSV or Parquet: time, client, key, size) meanwhile.",
+    summary="Learns from recorded accesses (CSV, Parquet, a capture of MONITOR) meanwhile.",
 )
 def import_(client: Any, argv: Argv) -> str:
     """A status at once; PREDICTOR STATUS tells how far it is."""

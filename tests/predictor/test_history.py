@@ -75,3 +75,56 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         read(tmp_path / "absent.csv")
     with pytest.raises(HistoryError, match="directory"):
         read(tmp_path)
+
+
+CAPTURE = rb"""OK
+1339518083.107412 [0 127.0.0.1:60866] "get" "user:1"
+1339518083.207412 [0 [::1]:60866] "MGET" "user:1" "user:2"
+1339518084.107412 [3 127.0.0.1:60866] "HGETALL" "user:3"
+1339518085.107412 [0 lua] "hget" "a \"quoted\"\\ \x00\n key" "field"
+1339518086.107412 [0 unix:/run/a redis.sock] "set" "user:9" "va\"lue"
+1339518087.107412 [0 127.0.0.1:60866] "get" "cut o
+"""
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_capture_of_monitor(tmp_path: Path, packed: bool) -> None:
+    """Reads of database 0, the others have no table behind them; the last line was cut off."""
+    path = tmp_path / ("capture.log.gz" if packed else "capture.log")
+    path.write_bytes(gzip.compress(CAPTURE) if packed else CAPTURE)
+    keys = [b"user:1", b"user:1", b"user:2", b'a "quoted"\\ \x00\n key']
+    assert read(path) == (keys, 1)
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (LINES, ""),
+        (CAPTURE, "line 7 is none: expected a line of redis-cli monitor"),
+        (
+            b"<html>\n<body>\n",
+            "line 1 is none: expected time,client,key,size, or lines of redis-cli monitor",
+        ),
+        (
+            b"key,count\nk,3\n",
+            "line 2 is none: expected time,client,key,size, or lines of redis-cli monitor",
+        ),
+        (CAPTURE.splitlines()[5], "no command of this capture reads a value in database 0"),
+        (CAPTURE.splitlines()[3], "no command of this capture reads a value in database 0"),
+    ],
+)
+def test_what_is_neither_is_named(tmp_path: Path, data: bytes, complaint: str) -> None:
+    path = tmp_path / "what.log"
+    path.write_bytes(data)
+    file = HistoryFile(str(path))
+    for _ in file.blocks():
+        pass
+    assert file.complaint == complaint
+
+
+def test_lines_are_numbered_across_blocks(tmp_path: Path) -> None:
+    path = tmp_path / "long.csv"
+    path.write_bytes(b"0,0,user:1,1\n" * 200_000 + b"broken\n")
+    file = HistoryFile(str(path))
+    assert sum(map(len, file.blocks())) == 200_000
+    assert file.complaint.startswith("line 200001 ")

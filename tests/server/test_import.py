@@ -86,6 +86,38 @@ async def test_what_was_exported_is_imported(serve: Serve, logged: Path, tmp_pat
     assert (tmp_path / "back.csv").read_bytes() == exported[0].read_bytes()
 
 
+async def test_what_monitor_printed_is_imported(serve: Serve, tmp_path: Path) -> None:
+    """Captured of one server, with `redis-cli monitor`'s lines as they are; learned by another."""
+    server = await serve(backing=BACKING, models="off")
+    lines = []
+    async with redis.asyncio.Redis(port=server.port) as client:
+        watcher = await client.connection_pool.get_connection()
+        await watcher.send_command("MONITOR")
+        await watcher.read_response()
+        await client.set("not read", "v")
+        for key in READS:
+            await client.get(key)
+        await client.ping()
+        while not lines or not lines[-1].endswith(b'"PING"'):
+            lines.append(await watcher.read_response())
+        await watcher.disconnect()
+    path = tmp_path / "capture.log"
+    path.write_bytes(b"OK\n" + b"\n".join(lines) + b"\n")
+    other = await serve(
+        backing=BACKING, models="off", maxkeys=50, predictor="blend", prediction=True
+    )
+    told = await imported(other, path)
+    assert told[b"state"] == b"done", told
+    assert (told[b"accesses"], told[b"skipped"]) == (len(READS), 0)
+    path.write_bytes(b"an apple a day\n")
+    told = await imported(other, path)
+    assert told[b"state"] == b"failed"
+    assert told[b"reason"].decode() == (
+        f"{path}: no access could be read: line 1 is none: expected time,client,key,size, "
+        "or lines of redis-cli monitor"
+    )
+
+
 async def test_without_pyarrow_it_is_said_what_to_install(
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
