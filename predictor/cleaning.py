@@ -3,7 +3,8 @@
     missing client    taken to be one client of its own, since nothing is known
     missing time      takes the time of the access before it; so does one that runs back
     duplicate         the same client, key and time as the access before it: logged twice
-    bot               a client that walks ids one after the other, and little else
+    bot               a client that walks ids one after the other, and little else; or all
+                      the connections of an address (`host:port`) that do so together
     never             a key that must never be predicted
 
 A bot is recognised only among others: in a log of one client (a disk's blocks) runs
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -62,7 +64,7 @@ def clean(
     forbidden = {number for number, key in enumerate(keys) if never(key)}
     unknown = {number for number, name in enumerate(client_names) if name in _UNKNOWN}
     bots = find_bots(keys, ids, clients, client_names)
-    made.bots = [client_names[number] for number in sorted(bots)]
+    made.bots = _named([client_names[number] for number in sorted(bots)])
     before = (-1, -1, math.nan)
     latest = 0.0
     timed = len(set(times[:1000])) > 1  # a column of one value is no time
@@ -107,6 +109,30 @@ def find_bots(
     """The clients, as indices of `client_names`, that walk ids one after the other."""
     if len(client_names) < _LEAST_CLIENTS:
         return set()
+    found = _walking(keys, ids, clients)
+    hosts: dict[bytes, int] = {}
+    homes = [hosts.setdefault(_host(name), len(hosts)) for name in client_names]
+    if 1 < len(hosts) < len(client_names):
+        bots = _walking(keys, ids, [homes[client] for client in clients])
+        found |= {client for client, home in enumerate(homes) if home in bots}
+    return found
+
+
+def _host(name: bytes) -> bytes:
+    """Where a connection comes from, of a capture's `host:port`; any other name as it is."""
+    host, _, port = name.rpartition(b":")
+    return host if port.isdigit() and host else name
+
+
+def _named(bots: list[bytes]) -> list[bytes]:
+    """Each bot once: by its host where several of that host's connections are."""
+    hosts = Counter(_host(name) for name in bots)
+    shown = (_host(name) if hosts[_host(name)] > 1 else name for name in bots)
+    return list(dict.fromkeys(shown))
+
+
+def _walking(keys: Sequence[bytes], ids: Sequence[int], clients: Sequence[int]) -> set[int]:
+    """Those of the numbers in `clients` that walk."""
     parts = [_table_and_id(key) for key in keys]
     walkers: dict[int, _Walker] = {}
     for number, client in zip(ids, clients, strict=True):

@@ -19,7 +19,14 @@ of their own. So a block device with one reader, or workers that all walk, are w
 there is to learn from; so is a reader that comes by the same keys again. And at a
 cold start, when everything is new, nobody scans.
 
-A session set aside goes on being judged, and is learned from again once it does
+A bot that opens a connection for every read, or takes a dozen in turns, shows in no
+session. So what sessions without a name do is put down to their *address* too, and
+that is judged like a session, where none of its own has a quarter of the events, and
+beside sessions of other addresses taken together; a scan only where those have a
+quarter as many events, since an application's server is an address as well. While an
+address is set aside all its sessions without a name are, those that come later too.
+
+Who is set aside goes on being judged, and is learned from again once it does
 something else. What it walks may still be read ahead of it, by its own step alone.
 
 New keys are told by a filter (`seen.py`); those of who is set aside have another. They
@@ -34,119 +41,40 @@ of them can be looked at before the first is judged: `cleaning.py`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Final
 from zlib import crc32
 
 from antecache.predictor.seen import Seen
+from antecache.predictor.walk import Walk, parts_of
 
 _JUDGED: Final = 256
 _SPAN: Final = 1024
 _LONGEST_SPAN: Final = 8 * _SPAN
-#: an id this far from the last one of its table is a step of a walk, in a run of so many
-_STEP: Final = 8
-_RUN: Final = 16
 _STEPS, _FRESH, _FRESH_SCAN, _AGAIN, _COME_AGAIN = 0.8, 0.9, 0.95, 0.5, 0.75
 #: others: how many sessions, how many events, and how many as a share of the session's own
 _PEOPLE, _LEAST, _SHARE = 2, 16, 0.02
+#: of an address: what others must have at least beside a scan, and one of its sessions at most
+_SHARE_SCAN, _MEMBER = 0.25, 0.25
 #: events of all sessions after which one that was silent is not there any more
 _LATELY: Final = 50_000
-#: tables that a walk may take in turns; numbers of a key, and its bytes, that are looked at
-_TABLES: Final = 8
-_FIELDS: Final = 4
-_LONGEST: Final = 200
-_NUMBERS: Final = re.compile(rb"([0-9]{1,18})")
+#: events since it was last looked at by which a session is one that stays
+_STAYS: Final = 2
 #: of the predictor's memory: one part in so many; half of that for records of so many bytes
 _PART: Final = 512
 _RECORD_BYTES: Final = 600
 _FEWEST, _MOST = 16, 1024
 _MOST_FILTER: Final = 1 << 17
-#: ids that are read ahead of a walk, at most
-_AHEAD: Final = 8
-
-
-class Walk:
-    """What one session did in its present span, and what it was found to do.
-
-    kind   "walks" or "scans" while it is set aside, else empty
-    table  of the last event: its key without the numbers
-    """
-
-    __slots__ = ("_last", "at", "events", "fresh", "kind", "steps", "table", "unjudged")
-
-    def __init__(self) -> None:
-        self.events = self.steps = self.fresh = self.unjudged = 0
-        self.at = 0
-        self.kind = ""
-        self.table: tuple[bytes, ...] = ()
-        # by table: the numbers of its last key, how many steps led there, which number and by
-        # how much the last of them changed
-        self._last: dict[tuple[bytes, ...], tuple[list[int], int, int, int]] = {}
-
-    def event(self, key: bytes, fresh: bool, at: int) -> None:
-        """A demand miss, or the first use of a prefetched key."""
-        self.at = at
-        self.events += 1
-        self.fresh += fresh
-        parts = _NUMBERS.split(key, _FIELDS) if len(key) <= _LONGEST else [key]
-        self.table = table = tuple(parts[::2])
-        numbers = [int(digits) for digits in parts[1::2]]
-        if not numbers:
-            return
-        last = self._last.get(table)
-        if last is None:
-            if len(self._last) >= _TABLES:
-                del self._last[next(iter(self._last))]
-            self._last[table] = numbers, 0, 0, 0
-            return
-        for place, (now, before) in enumerate(zip(numbers, last[0], strict=True)):
-            if now != before:
-                step = now - before
-                run = last[1] + 1 if -_STEP <= step <= _STEP else 0
-                self.steps += run > _RUN
-                self._last[table] = numbers, run, place, step
-                return
-
-    def forget(self) -> None:
-        """A new span begins; the last one counts half."""
-        self.events //= 2
-        self.steps //= 2
-        self.fresh //= 2
-
-    @property
-    def walks(self) -> float:
-        """The share of events that were steps of a walk."""
-        return self.steps / max(self.events, 1)
-
-    @property
-    def new(self) -> float:
-        """The share of events whose keys were none before."""
-        return self.fresh / max(self.events, 1)
-
-    def ahead(self) -> list[bytes]:
-        """The next keys of its walk, in order; none when the last event was no step of one."""
-        numbers, run, place, step = self._last.get(self.table, ([], 0, 0, 0))
-        if run <= _RUN:
-            return []
-        made = []
-        for count in range(1, _AHEAD + 1):
-            there = numbers[place] + count * step
-            if there < 0:
-                break
-            moved = [b"%d" % number for number in numbers]
-            moved[place] = b"%d" % there
-            texts = zip(self.table, [*moved, b""], strict=True)
-            made.append(b"".join(text for pair in texts for text in pair))
-        return made
 
 
 class Walkers:
-    """The sessions, what is known of each, and those that are set aside.
+    """The sessions and addresses, what is known of each, and those that are set aside.
 
     aside      their numbers; whoever numbers sessions shares this set
     budget     bytes that the predictor may occupy
-    on_change  told of a session's number when it is set aside, and when it no longer is
+    on_change  told of a number when it is set aside, and when it no longer is
+    home_of    the number of a session's address, none of a session's; 0 where it has none,
+               or goes by a name
     found      how many were ever set aside
     """
 
@@ -158,18 +86,21 @@ class Walkers:
     ) -> None:
         self.aside = aside
         self.on_change = on_change
+        self.home_of: Callable[[int], int] = lambda session: 0
         self.found = 0
         self._budget = budget
-        self._walks: dict[int, Walk] = {}  # the one that was silent longest first
+        self._walks: dict[int, Walk] = {}  # the oldest first
         self._seen: Seen | None = None
         self._seen_aside = Seen(0)  # what a scan reads must not push out what people do
         self._events = 0
+        self._alone = -1  # the first address that was met, 0 where there was none
+        self._several = False  # whether there was another one; else nothing is put down to them
 
     def event(self, session: int, key: bytes) -> None:
-        """A demand miss, or the first use of a prefetched key, of a session."""
+        """A demand miss, or the first use of a prefetched key, of a session or an address."""
         walk = self._walks.get(session)
         if walk is None:
-            walk = self._begin(session)
+            walk = self._begin(session, self.home_of(session))
         if self._seen is None or walk is None:
             return
         self._events += 1
@@ -178,14 +109,20 @@ class Walkers:
         fresh = number not in seen
         if fresh:
             seen.add(number)
-        walk.event(key, fresh, self._events)
-        walk.unjudged += 1
+        parts = parts_of(key)
+        walk.event(parts, fresh, self._events)
         if walk.unjudged >= _JUDGED:
-            walk.unjudged = 0
-            self._walks[session] = self._walks.pop(session)
             self._judge(session, walk)
+        if self._several and walk.home and not walk.kind and not walk.address:
+            home = self._walks.get(walk.home) or self._begin(walk.home, walk.home, address=True)
+            if home is not None:
+                home.sessions += not walk.counted
+                walk.counted = True
+                home.event(parts, fresh, self._events)
+                if home.unjudged >= _JUDGED:
+                    self._judge(walk.home, home)
 
-    def _begin(self, session: int) -> Walk | None:
+    def _begin(self, number: int, home: int, *, address: bool = False) -> Walk | None:
         walks, bytes_ = self._walks, self._budget() // _PART
         most = min(_MOST, bytes_ // 2 // _RECORD_BYTES)
         if most < _FEWEST:
@@ -194,56 +131,94 @@ class Walkers:
                 return None
         while len(walks) >= most:
             self._drop()
-        walk = walks[session] = Walk()
-        walk.at = self._events
+        walk = walks[number] = Walk(home, self._events, address=address)
+        self._alone = home if self._alone < 0 else self._alone
+        self._several = self._several or home != self._alone
         if self._seen is None and len(walks) > _PEOPLE:
             size = min(bytes_ // 2, _MOST_FILTER)
             self._seen, self._seen_aside = Seen(size - size // 4), Seen(size // 4)
         return walk
 
     def _drop(self) -> None:
-        """Forget the session that was silent longest, of some of the oldest."""
-        some = [session for session, _ in zip(self._walks, range(8), strict=False)]
-        gone = min(some, key=lambda session: self._walks[session].at)
-        del self._walks[gone]
+        """Forget the oldest that did next to nothing lately; the others of these go on.
+
+        So those who come for one read each do not push out those who stay.
+        """
+        walks = self._walks
+        for _ in range(8):
+            gone = next(iter(walks))
+            if walks[gone].lately < _STAYS:
+                break
+            walks[gone].lately = 0
+            walks[gone] = walks.pop(gone)
+        gone = next(iter(walks))
+        del walks[gone]
         if gone in self.aside:
             self.aside.discard(gone)
             self.on_change(gone)
 
-    def _judge(self, session: int, walk: Walk) -> None:
+    def _judge(self, number: int, walk: Walk) -> None:
+        walk.unjudged = 0
+        self._walks[number] = self._walks.pop(number)
         if walk.kind:
             left = walk.new < _FRESH - 0.2 or (walk.kind == "walks" and walk.walks < _AGAIN)
             if left:
                 walk.kind = ""
-                self.aside.discard(session)
-                self.on_change(session)
+                self.aside.discard(number)
+                self.on_change(number)
             if left or walk.events >= _SPAN:
                 walk.forget()
             return
         kind = ""
         if walk.walks >= _STEPS and walk.new >= _FRESH:
-            kind = "walks" if self._beside(walk, lambda other: other.walks < _AGAIN) else ""
+            kind = "walks" if self._beside(number, walk, scans=False) else ""
         elif walk.events >= _SPAN and walk.new >= _FRESH_SCAN:
-            kind = "scans" if self._beside(walk, lambda other: other.new <= _COME_AGAIN) else ""
+            kind = "scans" if self._beside(number, walk, scans=True) else ""
         elif walk.events >= _SPAN:
             walk.forget()
         if kind:
             walk.kind = kind
             self.found += 1
-            self.aside.add(session)
-            self.on_change(session)
+            self.aside.add(number)
+            self.on_change(number)
         elif walk.events >= _LONGEST_SPAN:
             walk.forget()
 
-    def _beside(self, walk: Walk, differs: Callable[[Walk], bool]) -> bool:
+    def _beside(self, number: int, walk: Walk, *, scans: bool) -> bool:
         """Whether there are others, and enough of them, who do otherwise."""
-        others = [
-            other.events
+        present = [
+            other
             for other in self._walks.values()
             if other.events and not other.kind and self._events - other.at <= _LATELY
-            if other is not walk and differs(other)
+            if other is not walk
         ]
-        return len(others) >= _PEOPLE and sum(others) >= max(_LEAST, _SHARE * walk.events)
+        if walk.address:
+            return self._beside_address(number, walk, present, scans=scans)
+        events = [
+            other.events
+            for other in present
+            if not other.address
+            if (other.new <= _COME_AGAIN if scans else other.walks < _AGAIN)
+        ]
+        return len(events) >= _PEOPLE and sum(events) >= max(_LEAST, _SHARE * walk.events)
+
+    def _beside_address(self, number: int, walk: Walk, present: list[Walk], *, scans: bool) -> bool:
+        """As `_beside`: others are all other addresses, and sessions without one, together."""
+        members = [other.events for other in present if other.home == number]
+        if max(members, default=0) > _MEMBER * walk.events:
+            return False  # that one may be a bot; the others need not be
+        whole, people = Walk(), 0
+        for other in present:
+            if other.address or not other.home:
+                whole.events += other.events
+                whole.steps += other.steps
+                whole.fresh += other.fresh
+                people += other.sessions
+        otherwise = whole.new <= _COME_AGAIN if scans else whole.walks < _AGAIN
+        meanwhile = self._events - walk.since - walk.events
+        share = _SHARE_SCAN if scans else _SHARE
+        enough = meanwhile >= max(_LEAST, share * walk.events)
+        return people >= _PEOPLE and otherwise and enough
 
     def walk_of(self, session: int) -> Walk | None:
         """What is known of a session."""
@@ -251,7 +226,7 @@ class Walkers:
 
     def described(self) -> dict[int, str]:
         """A sentence about each session that is set aside."""
-        return {session: _sentence(walk) for session, walk in self._walks.items() if walk.kind}
+        return {session: walk.sentence for session, walk in self._walks.items() if walk.kind}
 
     @property
     def nbytes(self) -> int:
@@ -260,10 +235,3 @@ class Walkers:
             return 0
         filters = self._seen.nbytes + self._seen_aside.nbytes
         return filters + _RECORD_BYTES * len(self._walks)
-
-
-def _sentence(walk: Walk) -> str:
-    what = "walks ids in order" if walk.kind == "walks" else "reads keys once each"
-    shares = f"{walk.steps} of its last {walk.events} misses were steps, {walk.fresh} keys were new"
-    table = b"*".join(walk.table)[:_LONGEST].decode("utf-8", "backslashreplace")
-    return f"{what}, lately {table}: {shares}"

@@ -13,7 +13,8 @@ Items of a block, in order:
     True, bytes                 the first use of a prefetched key
     int                         the session of what follows: a connection's number,
                                 or that of a name (`session_number`); `~number` of a
-                                session that nothing is learned from (`aside`)
+                                session that nothing is learned from (`aside`), which
+                                may be an address (`askers.py`)
     [bytes, int, float, bool]   a shadow trial opened by the miss before it: an
                                 uncached candidate, its calibration bucket, its raw
                                 confidence, and whether it was prefetched
@@ -43,8 +44,9 @@ MOST_BYTES = 32 << 20
 """Bytes of a block; a longer one is dropped and counted."""
 
 
-NAMED_SESSION, DECLARED_SESSION = 1 << 32, 1 << 33
-"""First numbers of sessions that CLIENT SETNAME or PREDICTOR SESSION named, above connections."""
+NAMED_SESSION, DECLARED_SESSION, ADDRESS_SESSION = 1 << 32, 1 << 33, 1 << 34
+"""First numbers of sessions that CLIENT SETNAME or PREDICTOR SESSION named, above connections;
+and of addresses."""
 
 
 def session_number(name: bytes, *, declared: bool = False) -> int:

@@ -25,6 +25,7 @@ from antecache.predictor.trainer import Trainer
 from antecache.server import command, errors, process
 from antecache.server.accesslog import AccessLog
 from antecache.server.acl.users import Users
+from antecache.server.askers import Askers
 from antecache.server.attention import Attention
 from antecache.server.backing.base import Backing, Source
 from antecache.server.backing.registry import open_backing
@@ -118,7 +119,9 @@ class Server:
             self.access,
             row_budget=config.row_budget,
         )
-        self.prefetcher.walkers.on_change = self._set_aside
+        self.askers = Askers(self.clients, self.access, lambda: self.dispatch.entered)
+        self.prefetcher.walkers.on_change = self.askers.set_aside
+        self.prefetcher.walkers.home_of = self.askers.home_of
         self.followups = Followups(
             self.store,
             self.prefetcher,
@@ -267,6 +270,7 @@ class Server:
             session.kill()
             return
         self.clients[session.id] = session
+        session.log_id = self.askers.number_of(session)
         session.look()  # what is attended to may have changed since the session was made
 
     def disconnected(self, session: Session) -> None:
@@ -303,14 +307,6 @@ class Server:
         self.spikes.add("fast-command" if row.fast else "command", nanoseconds // count)
         if nanoseconds >= self.slowlog.threshold_ns and "skip_slowlog" not in row.flags:
             self.slowlog.add(argv, nanoseconds // 1000, session.address, session.name)
-
-    def _set_aside(self, number: int) -> None:
-        """A session is no longer learned from, or is again: its connections are told apart."""
-        for session in self.clients.values():
-            if session.log_id in (number, ~number):
-                session.log_id = self.access.shown(number)
-        if self.access.asking == number:
-            self.access.enter(number)
 
     def _load_took(self, seconds: float) -> None:
         self.load_seconds.observe(seconds)

@@ -18,7 +18,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from antecache.server import errors
-from antecache.server.accesslog import DECLARED_SESSION, session_number
+from antecache.server.accesslog import session_number
+from antecache.server.askers import is_named
 from antecache.server.blocked import Waiter
 from antecache.server.command import Argv
 from antecache.server.encode import encode
@@ -495,15 +496,16 @@ class Session(asyncio.Protocol):
         is called, until it is given an empty name.
         """
         access = self.server.access
-        if declared or max(self.log_id, ~self.log_id) < DECLARED_SESSION:
-            number = session_number(name, declared=declared) if name else self.id
-            if declared and not name and self.name:
-                number = session_number(self.name)
-            number = access.shown(number)
+        if declared or not is_named(self.log_id, declared=True):
+            if name or (declared and self.name):
+                named = session_number(name or self.name, declared=declared and bool(name))
+                number = access.shown(named)
+            else:
+                number = self.server.askers.number_of(self)
             if number != self.log_id:
                 self.log_id = number
                 if self.server.dispatch.logging:
-                    access.enter(number)
+                    access.enter(max(number, ~number))
 
     def reset(self) -> None:
         """RESET: back to the state of a new connection."""

@@ -12,7 +12,6 @@ import time
 from typing import Any
 
 from antecache.predictor.trainer import TrainerError
-from antecache.server.accesslog import NAMED_SESSION
 from antecache.server.command import Argv, command, container
 from antecache.server.encode import OK
 from antecache.server.errors import ClientError
@@ -62,7 +61,7 @@ def status(client: Any, argv: Argv) -> dict[str, Any]:
         "plans-refused": server.plans.refused,
         "plan-refused-because": server.plans.reason.encode(),
         "readers-set-aside": {
-            _reader(number): sentence.encode()
+            server.askers.described(number): sentence.encode()
             for number, sentence in prefetcher.walkers.described().items()
         },
         "readers-set-aside-ever": prefetcher.walkers.found,
@@ -208,13 +207,6 @@ def prefetch(client: Any, argv: Argv) -> int:
     if client.db.index:
         return 0
     return int(client.server.prefetcher.hint(argv[1:]))
-
-
-def _reader(number: int) -> bytes:
-    """A session by its connection's id, or as the one of a name, of which only a digest is kept."""
-    if number < NAMED_SESSION:
-        return b"client %d" % number
-    return b"name %08x" % (number & 0xFFFFFFFF)
 
 
 def rounded(value: float) -> str:

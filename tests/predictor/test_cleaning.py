@@ -67,6 +67,18 @@ def test_a_client_that_walks_ids_is_a_bot() -> None:
     assert down.bots == [b"bot"]
 
 
+def test_a_bot_of_a_capture_that_changes_its_connection_is_known_by_its_address() -> None:
+    reads: list[tuple[float, bytes, bytes]] = []
+    for at, name, key in traffic([b"products:%d" % number for number in range(400)]):
+        port = 20_000 + int(at) if name == b"bot" else 6000
+        host = {b"bot": b"[2001:db8::7]", b"ann": b"10.0.0.1"}.get(name, b"10.0.0.2")
+        reads.append((at, b"%s:%d" % (host, port), key))
+    made = cleaned(reads)
+    assert made.bots == [b"[2001:db8::7]"]
+    assert made.dropped == {"bot": 400}
+    assert len(made.kept) == 1200
+
+
 def test_those_who_come_back_or_jump_are_none() -> None:
     rng = random.Random(2)
     again = [b"products:%d" % (number % 50) for number in range(400)]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pytest
 
 from antecache.predictor.walkers import Walkers
+from antecache.server.traces import read_trace
 
 BOT, PEOPLE = 99, range(6)
 
@@ -159,3 +161,99 @@ def test_a_walk_is_continued_by_its_own_step_and_only_while_it_lasts() -> None:
     assert walk.ahead() == [], "there are no ids below 0"
     walkers.event(BOT, b"no number")
     assert walk.ahead() == []
+
+
+HOME, OFFICE = 10**9, 10**9 + 1
+
+
+def play_from_homes(
+    walkers: Walkers, bot: Iterable[bytes], sessions: int, *, people: int = OFFICE, seed: int = 1
+) -> None:
+    """The bot takes its connections in turns, from HOME; the others are at home in `people`."""
+    rng = random.Random(seed)
+    walkers.home_of = lambda session: HOME if session >= 1000 else people if session < BOT else 0
+    views = {person: visits(rng) for person in PEOPLE}
+    for at, key in enumerate(bot):
+        walkers.event(HOME if HOME in walkers.aside else 1000 + at % sessions, key)
+        if at % 3 == 0:
+            person = rng.choice(PEOPLE)
+            walkers.event(person, next(views[person]))
+
+
+@pytest.mark.parametrize("sessions", [12, 1 << 40])
+def test_a_bot_that_changes_its_connection_is_known_by_its_address(sessions: int) -> None:
+    """A pool of a dozen, or one for each read."""
+    walkers = warmed()
+    play_from_homes(walkers, (b"orders:%d" % at for at in range(400)), sessions)
+    assert walkers.aside == {HOME}
+    walk = walkers.walk_of(HOME)
+    assert walk is not None and walk.ahead()[0] == b"orders:400"
+    assert walkers.nbytes <= BUDGET // 512
+
+
+def test_a_scan_from_many_connections_is_known_where_others_ask_as_much() -> None:
+    rng = random.Random(8)
+    keys = [b"orders:%d" % rng.randrange(1 << 40) for _ in range(2200)]
+    walkers = warmed()
+    play_from_homes(walkers, keys, 1 << 40)
+    assert walkers.aside == {HOME}
+    lonely = warmed()
+    lonely.home_of = lambda session: HOME if session >= 1000 else OFFICE
+    for at, key in enumerate(keys):
+        lonely.event(1000 + at, key)
+    assert not lonely.aside, "where hardly anybody else asks, it may be an application's server"
+
+
+def test_an_address_of_people_and_a_bot_is_not_set_aside_for_the_bot_s_sake() -> None:
+    """The bot has a connection of its own, so it alone is."""
+    walkers, rng = warmed(), random.Random(9)
+    walkers.home_of = lambda session: HOME if session == BOT or session < 3 else OFFICE
+    views = {person: visits(rng) for person in PEOPLE}
+    for at in range(1500):
+        walkers.event(BOT, b"orders:%d" % at)
+        if at % 8 == 0:
+            person = rng.choice(PEOPLE)
+            walkers.event(person, next(views[person]))
+    assert walkers.aside == {BOT}
+
+
+def test_where_all_come_from_one_address_there_is_nobody_to_tell_it_from() -> None:
+    walkers = made()
+    play_from_homes(walkers, (b"orders:%d" % at for at in range(3000)), 1 << 40, people=HOME)
+    assert not walkers.aside
+
+
+def test_an_address_that_does_something_else_is_learned_from_again() -> None:
+    walkers = warmed()
+    play_from_homes(walkers, (b"orders:%d" % at for at in range(1000)), 1 << 40)
+    views = visits(random.Random(6))
+    play_from_homes(walkers, (next(views) for _ in range(3000)), 1 << 40)
+    assert walkers.found >= 1 and not walkers.aside
+
+
+@pytest.mark.parametrize("name", ["nasa_jul", "orm_busy", "lirs_multi2"])
+def test_the_readers_of_recorded_traffic_are_not_set_aside_by_their_addresses(
+    name: str, shared_traces: Path
+) -> None:
+    """Each read on a connection of its own, from the client's address, or from one of three."""
+    trace = read_trace(str(shared_traces / f"{name}.csv.gz"), limit=150_000)
+    walkers = made(1 << 30)
+    clients = trace.clients if len(trace.client_names) > 3 else [n % 3 for n in range(len(trace))]
+    homes: dict[int, int] = {}
+    walkers.home_of = lambda session: HOME + homes[session]
+    cached: dict[bytes, None] = {}
+    events = 0
+    for at, (number, client) in enumerate(zip(trace.ids, clients, strict=True)):
+        key = trace.keys[number]
+        if key in cached:
+            cached[key] = cached.pop(key)
+            continue
+        cached[key] = None
+        if len(cached) > len(trace.keys) // 20:
+            del cached[next(iter(cached))]
+        homes = {at: client}
+        home = HOME + client
+        walkers.event(home if home in walkers.aside else at, key)
+        events += 1
+    assert events > 4000
+    assert not walkers.found

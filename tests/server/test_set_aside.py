@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import redis.asyncio
 
+from antecache.server.accesslog import session_number
 from antecache.server.app import Server
+from antecache.server.askers import address_number, host_of
 from antecache.server.backing.memory import MemoryBacking
 
 ROWS, HELD = 20_000, 400
@@ -144,3 +146,89 @@ async def test_a_bot_that_behaves_is_learned_from_again(crowd: Crowd) -> None:
     before = await trained(server)
     await crowd.bot.get("a:1")
     assert (await trained(server))["accesses"] == before["accesses"] + 1
+
+
+async def once(port: int, host: str, *keys: str) -> None:
+    """A connection from another address of this machine that reads some keys and goes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(host, 0))
+    for key in keys:
+        writer.write(b"GET %s\r\n" % key.encode())
+        assert (await reader.readline()).startswith(b"$")
+        await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_bot_with_a_connection_for_each_read_is_known_by_its_address(crowd: Crowd) -> None:
+    server, bot = crowd.server, "127.0.0.7"
+    for at in range(600):
+        await once(server.port, bot, f"a:{5000 + at}")
+        if at % 16 == 0:
+            await crowd.people_read(PEOPLE)
+        if server.access.aside:
+            break
+    status = await crowd.told()
+    ((name, sentence),) = status[b"readers-set-aside"].items()
+    assert name == b"address 127.0.0.7"
+    assert sentence.startswith(b"walks ids in order, lately a:*")
+    assert all(session.log_id >= 0 for session in server.clients.values()), "people are not"
+    before = await trained(server)
+    log = server.prefetcher.predictor.misslog  # type: ignore[attr-defined]
+    remembered = log.events
+    for at in range(9000, 9100):
+        await once(server.port, bot, f"a:{at}")
+    after = await trained(server)
+    assert after["accesses"] == before["accesses"]
+    assert after["accesses_aside"] - before["accesses_aside"] == 100
+    assert log.events == remembered > 0
+
+
+async def test_who_goes_by_a_name_is_not_taken_for_its_address(crowd: Crowd) -> None:
+    """And an address that behaves is learned from again, with all its connections."""
+    server, bot = crowd.server, "127.0.0.7"
+    number = address_number(f"{bot}:1")
+    assert number != address_number("127.0.0.1:1")
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, local_addr=(bot, 0))
+    writer.write(b"CLIENT ID\r\n")
+    mine = server.clients[int((await reader.readline())[1:])]
+    server.access.aside.add(number)
+    server.askers.set_aside(number)
+    assert mine.log_id == ~number
+    writer.write(b"CLIENT SETNAME ann\r\n")
+    await reader.readline()
+    assert mine.log_id == session_number(b"ann")
+    writer.write(b'CLIENT SETNAME ""\r\n')
+    await reader.readline()
+    assert mine.log_id == ~number
+    writer.write(b"PREDICTOR SESSION bob\r\n")
+    await reader.readline()
+    assert mine.log_id == session_number(b"bob", declared=True)
+    writer.write(b'PREDICTOR SESSION ""\r\n')
+    await reader.readline()
+    assert mine.log_id == ~number
+    server.access.aside.discard(number)
+    server.askers.set_aside(number)
+    assert mine.log_id == mine.id
+    assert (await crowd.told())[b"readers-set-aside"] == {}
+    writer.close()
+    await writer.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("10.1.2.3:5000", "10.1.2.3"),
+        ("[::1]:5000", "::"),
+        ("[2001:db8:1:2:3:4:5:6]:5000", "2001:db8:1:2::"),
+        ("[2001:db8:1:2:ffff::9]:1", "2001:db8:1:2::"),
+        ("[fe80::1%eth0]:5000", "fe80::"),
+        ("[::ffff:10.1.2.3]:5000", "10.1.2.3"),
+        ("/run/antecache.sock:0", ""),
+        ("", ""),
+    ],
+)
+def test_the_address_is_the_host_or_the_network_of_an_ipv6_customer(
+    address: str, host: str
+) -> None:
+    assert host_of(address) == host
+    assert (address_number(address) > 0) == bool(host)
