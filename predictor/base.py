@@ -13,6 +13,7 @@ publishes a `Plan`; a predictor adopts it between two requests.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
@@ -61,6 +62,12 @@ class Predictor(ABC):
     def note(self, key: bytes, *, demand: bool) -> None:
         """As `observe`, in a stretch in which nothing follows anything: cheaply, if that can be."""
         self.observe(key, demand=demand)
+
+    def note_all(self, misses: Sequence[tuple[bytes, int]]) -> None:
+        """Note demand misses in order: each a key, and the session that asked for it."""
+        for key, session in misses:
+            self.session = session
+            self.note(key, demand=True)
 
     @abstractmethod
     def adopt(self, plan: Plan) -> None:

@@ -26,6 +26,7 @@ calibrated scores, which are probabilities and may be compared.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import ClassVar, Final
 
 import msgspec
@@ -146,6 +147,20 @@ class Blend(Predictor):
         if not self.session % _SESSIONS_NOTED:
             self.sessions.session = self.session
             self.sessions.observe(key, demand=demand)
+
+    def note_all(self, misses: Sequence[tuple[bytes, int]]) -> None:
+        """As `note`, of several misses at once; see `Predictor`."""
+        self._noted = True
+        keys = [key for key, _ in misses]
+        if self._length is not None and not self._free:
+            for key in keys:
+                self._length.observe(key)
+        if self.misslog.slots:
+            self.misslog.observe_all(keys)
+        for key, session in misses:
+            if not session % _SESSIONS_NOTED:
+                self.sessions.session = session
+                self.sessions.observe(key, demand=True)
 
     def _make_room(self) -> None:
         """A table was made: the log, which had its memory until now, becomes shorter."""

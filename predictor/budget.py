@@ -48,6 +48,17 @@ class RowBudget:
         """A key was asked of the database."""
         self._rows += 1
 
+    def missed(self, count: int, own: int) -> None:
+        """So many demand misses at once, a row each."""
+        faded = DECAY**count
+        told = (1 - faded) / (1 - DECAY)  # what so many events in a row weigh
+        self._events = self._events * faded + told
+        self._own = self._own * faded + told * own / count
+        self._rows = self._rows * faded + DECAY * told
+        before, self._count = self._count, self._count + count
+        if self._count // UPDATE != before // UPDATE:
+            self._update()
+
     def event(self, *, own: bool = True) -> None:
         """A demand miss, or the first use of a prefetched key.
 
@@ -58,8 +69,11 @@ class RowBudget:
         self._rows *= DECAY
         self._count += 1
         if self._count % UPDATE == 0:
-            excess = self._rows / self._events - (1 + self.share)
-            beyond = self._rows / max(self._own, 1.0) - (1 + self.share + OVER)
-            self.theta = min(HIGHEST, max(LOWEST, START + GAIN * max(excess, beyond)))
-            if excess > max(self.share, LEAST_MARGIN):
-                self.theta = SPENT
+            self._update()
+
+    def _update(self) -> None:
+        excess = self._rows / self._events - (1 + self.share)
+        beyond = self._rows / max(self._own, 1.0) - (1 + self.share + OVER)
+        self.theta = min(HIGHEST, max(LOWEST, START + GAIN * max(excess, beyond)))
+        if excess > max(self.share, LEAST_MARGIN):
+            self.theta = SPENT

@@ -25,6 +25,7 @@ cached or not), count trials, or split memory between values and log.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -34,6 +35,7 @@ from antecache.predictor.base import Candidate, Predictor
 from antecache.predictor.keycodec import TEMPLATE_BYTES, TEXT_LIMIT, Codec
 from antecache.predictor.plan import PRIOR_SHARE, PRIOR_TRIALS, Plan
 from antecache.predictor.ring import BYTES_PER_SLOT, LINK_BITS, UNEVEN, Ring, buckets_for, slots_for
+from antecache.predictor.ring_batch import append_all
 
 MAX_VISITS = 3
 MAX_WINDOW = 31
@@ -147,6 +149,22 @@ class MissLog(Predictor):
         if 0 <= gone < TEXT_LIMIT:
             codec.release(gone)
         self._lap -= 1
+        if codec.nbytes > self._room:
+            self._shrink()
+        elif self._lap <= 0:
+            self._fit()
+
+    def observe_all(self, keys: Sequence[bytes]) -> None:
+        """Record demand misses, in order, that nobody has asked about meanwhile."""
+        ring, codec = self._ring, self._codec
+        self.events += len(keys)
+        if not ring.slots:
+            return
+        encode = codec.encode
+        for gone in append_all(ring, [encode(key) for key in keys]):
+            if gone < TEXT_LIMIT:
+                codec.release(gone)
+        self._lap -= len(keys)
         if codec.nbytes > self._room:
             self._shrink()
         elif self._lap <= 0:

@@ -37,7 +37,7 @@ _EXACT = 1 << (LINK_BITS - 1)  # links below are exact
 STEP = 16
 #: longest distance a link can express
 REACH = _EXACT + STEP * _EXACT - 1
-_WAYS = 16
+WAYS = 16
 #: slots of the ring for each bucket of index entries
 _SLOTS_PER_BUCKET = 24
 #: buckets moved to another index at once, every so many events
@@ -45,8 +45,8 @@ _PIECE, _EVERY = 256, 64
 #: slots of a block of pages that is given back
 _BLOCK = 8192
 #: bytes by which the buckets may exceed their part of a slot
-UNEVEN = 4 * _WAYS
-BYTES_PER_SLOT = 8 + 4 * _WAYS / _SLOTS_PER_BUCKET
+UNEVEN = 4 * WAYS
+BYTES_PER_SLOT = 8 + 4 * WAYS / _SLOTS_PER_BUCKET
 
 _Words: TypeAlias = NDArray[np.uint64]
 
@@ -58,7 +58,7 @@ def buckets_for(slots: int) -> int:
 
 def bytes_for(slots: int) -> int:
     """Bytes that a full ring of so many slots and its index occupy."""
-    return 8 * slots + 4 * _WAYS * buckets_for(slots) if slots else 0
+    return 8 * slots + 4 * WAYS * buckets_for(slots) if slots else 0
 
 
 def slots_for(budget: int) -> int:
@@ -90,7 +90,7 @@ class Ring:
         self.filled = 0
         self._map, view = _map(8 * self.room)
         self.words = view.cast("Q")
-        self.index = _map(4 * _WAYS * self.buckets if slots else 0)[1].cast("I")
+        self.index = _map(4 * WAYS * self.buckets if slots else 0)[1].cast("I")
         self._old: memoryview | None = None  # the index that is being replaced
         self._old_buckets = self._moved = 0
 
@@ -111,8 +111,8 @@ class Ring:
     def newest(self, code: int) -> int:
         """The newest indexed slot of a code, or -1."""
         words, index = self.words, self.index
-        at = code % self.buckets * _WAYS
-        for entry in index[at : at + _WAYS].tolist():
+        at = code % self.buckets * WAYS
+        for entry in index[at : at + WAYS].tolist():
             if (
                 entry
                 and words[entry - 1] >> LINK_BITS == code
@@ -125,8 +125,8 @@ class Ring:
         """Where the index that is being replaced has a code, and its slot; -1 twice: nowhere."""
         old, words = self._old, self.words
         assert old is not None
-        at = code % self._old_buckets * _WAYS
-        for place, entry in enumerate(old[at : at + _WAYS].tolist(), at):
+        at = code % self._old_buckets * WAYS
+        for place, entry in enumerate(old[at : at + WAYS].tolist(), at):
             if (
                 entry
                 and words[entry - 1] >> LINK_BITS == code
@@ -185,10 +185,10 @@ class Ring:
     def append(self, code: int, demand: bool) -> int:
         """Write an event; the code it overwrote, or -1. `demand`: the key shall be indexed."""
         words, index, head, room = self.words, self.index, self.head, self.room
-        at = code % self.buckets * _WAYS
+        at = code % self.buckets * WAYS
         found = -1
         victim, farthest, away = at, -1, 0
-        for place, entry in enumerate(index[at : at + _WAYS].tolist(), at):
+        for place, entry in enumerate(index[at : at + WAYS].tolist(), at):
             if not entry:
                 if farthest < room:
                     victim, farthest = place, room
@@ -206,12 +206,7 @@ class Ring:
             if old >= 0:
                 self._old[old] = 0
                 found, away = victim, (head - slot) % room or room
-        link = 0
-        if away:
-            if away < _EXACT:
-                link = away
-            elif away <= REACH:
-                link = _EXACT + (away - _EXACT) // STEP
+        link = self.link_to(away) if away else 0
         if self.filled == self.slots:
             gone = int(words[(head - self.filled) % room]) >> LINK_BITS
         else:
@@ -230,6 +225,18 @@ class Ring:
             if not head % _BLOCK:
                 self._give_back(1)
         return gone
+
+    @staticmethod
+    def link_to(away: int) -> int:
+        """The link to a slot so many events ago; 0 where none reaches."""
+        if away < _EXACT:
+            return away
+        return _EXACT + (away - _EXACT) // STEP if away <= REACH else 0
+
+    def pauses_within(self, count: int) -> bool:
+        """Whether the next so many events bring it to the end of its circle, or of a block."""
+        end = self.head + count
+        return end >= self.room or self.head // _BLOCK != end // _BLOCK
 
     def ordered(self) -> _Words:
         """A copy of the words, oldest first."""
@@ -257,7 +264,7 @@ class Ring:
         if self._old is None and (wanted > self.buckets or 2 * wanted < self.buckets):
             self._old, self._old_buckets, self._moved = self.index, self.buckets, 0
             self.buckets = wanted
-            self.index = _map(4 * _WAYS * wanted)[1].cast("I")
+            self.index = _map(4 * WAYS * wanted)[1].cast("I")
             if self._old_buckets <= 4 * _PIECE:
                 self._move(self._old_buckets)
         return lost
@@ -275,11 +282,11 @@ class Ring:
     def _move(self, count: int) -> None:
         """Bring some buckets of the old index into the new one."""
         assert self._old is not None
-        first = _WAYS * self._moved
-        entries = np.frombuffer(self._old, dtype=np.uint32)[first : first + _WAYS * count]
+        first = WAYS * self._moved
+        entries = np.frombuffer(self._old, dtype=np.uint32)[first : first + WAYS * count]
         places = np.flatnonzero(entries)
         at = entries[places].astype(np.int64) - 1
-        homes = self._moved + places // _WAYS
+        homes = self._moved + places // WAYS
         self._moved += count
         if self._moved >= self._old_buckets:
             self._old = None
@@ -301,12 +308,12 @@ class Ring:
         at = at[np.argsort((at - self.head) % self.room)]  # the oldest first
         codes = words[at] >> np.uint64(LINK_BITS)
         buckets = (codes % np.uint64(self.buckets)).astype(np.int64)
-        index = np.frombuffer(self.index, dtype=np.uint32).reshape(-1, _WAYS)
+        index = np.frombuffer(self.index, dtype=np.uint32).reshape(-1, WAYS)
         rows = index[buckets].astype(np.int64)
         known = (words[rows - 1] >> np.uint64(LINK_BITS) == codes[:, None]) & (rows > 0)
         fresh = ~known.any(axis=1)
         at, buckets = at[fresh], buckets[fresh]
-        for way in range(_WAYS):
+        for way in range(WAYS):
             free = index[buckets, way] == 0
             index[buckets[free], way] = at[free] + 1  # of several, the last one stays
             left = index[buckets, way] != at + 1
@@ -351,7 +358,7 @@ class Ring:
         entries = np.frombuffer(self.index, dtype=np.uint32).astype(np.int64)
         places = np.flatnonzero(entries)
         at = entries[places] - 1
-        current = self._current(at, places // _WAYS, self.buckets)
+        current = self._current(at, places // WAYS, self.buckets)
         places, at = places[current], at[current]
         return places, self.filled - 1 - (self.head - 1 - at) % self.room
 
@@ -374,8 +381,8 @@ class Ring:
             raise ValueError("a ring of the wrong length")
         if head != (filled % slots if slots else 0):
             raise ValueError("a ring whose head is outside")
-        buckets = len(index) // (4 * _WAYS)
-        if len(index) % (4 * _WAYS) or (slots and buckets < buckets_for(slots)):
+        buckets = len(index) // (4 * WAYS)
+        if len(index) % (4 * WAYS) or (slots and buckets < buckets_for(slots)):
             raise ValueError("an index of the wrong length")
         made = cls(slots, buckets, room=room)
         if np.frombuffer(index, dtype=np.uint32).max(initial=0) > filled:

@@ -43,6 +43,11 @@ _MOST_HITS: Final = 64
 #: values of a source that are looked into whole, and of which share after that
 _LOOKED_INTO: Final = 200
 _PROBE: Final = 20
+#: and after so many in which no field ever named a key
+_IN_VAIN: Final = 400
+_SELDOM: Final = 256
+#: keys that are asked for after a value, of which it may name one
+_COMPARED: Final = 64
 #: events that are remembered, for EXPLAIN and FORECAST
 _EVENTS: Final = 32
 #: scores that no weight of a group lifts above the lowest threshold are left alone
@@ -60,12 +65,14 @@ class Event(NamedTuple):
 
 
 class _Watch:
-    """How many values of a source came, and which fields of them to look at."""
+    """How many values of a source were looked into whole, how many more are to come until the
+    next, and which fields of those to look at.
+    """
 
-    __slots__ = ("count", "fields")
+    __slots__ = ("fields", "left", "looked")
 
     def __init__(self) -> None:
-        self.count = 0
+        self.looked = self.left = 0
         self.fields: frozenset[str] = frozenset()
 
 
@@ -73,7 +80,6 @@ class Followups:
     """Rules and links in front of a prefetcher. `links_on` is the setting `links`.
 
     soon    takes what is to be done when the loop comes round; a replay has no loop
-    events  the last demand misses that found a row, and first uses, oldest first
     """
 
     def __init__(
@@ -95,8 +101,9 @@ class Followups:
         self._pending: list[tuple[bytes, bool]] = []
         self._soon = soon or _when_the_loop_comes_round
         self._watches: dict[str, _Watch] = {}
+        self._compared = 0  # keys that are yet to be compared with the values that came
         self._groups: dict[str, float] = {}  # what a model adds to the log-odds
-        self.events: deque[Event] = deque(maxlen=_EVENTS)
+        self._events: deque[tuple[bytes, str, int]] = deque(maxlen=_EVENTS)
         if rules or self._never:
             prefetcher.more = self.beside
         prefetcher.on_plan = self.adopt
@@ -121,6 +128,11 @@ class Followups:
         self._groups = plan.groups
         asked = self.rules or self._never or self._groups
         self._prefetcher.more = self.beside if asked else None
+
+    @property
+    def events(self) -> list[Event]:
+        """The last demand misses that found a row, and first uses, oldest first."""
+        return [Event(*event) for event in self._events]
 
     def never(self, key: bytes) -> bool:
         """Whether `key` must never be predicted."""
@@ -162,7 +174,11 @@ class Followups:
         if not self._prefetcher.enabled:
             return
         if evidence is None:
-            self.events.append(Event(key, "miss", self._store.now))
+            self._events.append((key, "miss", self._store.now))
+            watch = self._watches.get(source.name)
+            if watch is not None and watch.left > 1 and not (watch.fields or self._compared):
+                watch.left -= 1  # most values by far: nobody looks into them
+                return
         if self.links_on == "off":
             fields: list[tuple[str, bytes]] = []
         else:
@@ -186,7 +202,7 @@ class Followups:
         if not self._prefetcher.enabled or self._prefetcher.asked_aside:
             return
         key, found = entry.key, []
-        self.events.append(Event(key, "first use", self._store.now))
+        self._events.append((key, "first use", self._store.now))
         if self.links_on != "off":
             fields = self._fields(evidence.source, entry.value)
             self._read(key, evidence.source, fields)
@@ -205,17 +221,22 @@ class Followups:
         watch = self._watches.get(source.name)
         if watch is None:
             watch = self._watches[source.name] = _Watch()
-        watch.count += 1
-        if watch.count <= _LOOKED_INTO or watch.count % _PROBE == 0:
-            if watch.count % _PROBE == 0:
-                watch.fields = self.links.promising(source.name)
-            return list(fields_of(value))
-        return list(fields_of(value, watch.fields)) if watch.fields else []
+        watch.left -= 1
+        if watch.left > 0:
+            return list(fields_of(value, watch.fields)) if watch.fields else []
+        watch.looked += 1
+        if watch.looked > _LOOKED_INTO:
+            watch.fields = self.links.promising(source.name)
+            watch.left = _PROBE if watch.fields or watch.looked < _IN_VAIN else _SELDOM
+        return list(fields_of(value))
 
     def _read(self, key: bytes, source: Source, fields: list[tuple[str, bytes]]) -> None:
         """A client gets this value, which it would have waited for: learn from it."""
-        self.links.asked(key)
+        if self._compared:
+            self._compared -= 1
+            self.links.asked(key)
         if fields:
+            self._compared = _COMPARED
             self.links.arrived(source.name, key, fields, self._is_absent)
 
     def named(

@@ -25,7 +25,7 @@ prediction does harm (`worth.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from antecache.predictor.base import Candidate
@@ -39,6 +39,8 @@ CREDIT: Final = 50_000
 #: events from some probes to the next, and the last of them, of which everything learns
 ROUND: Final = 256
 CLOSELY: Final = 32
+#: a round in which no probe came true is followed by one twice as long, up to this
+LONGEST_ROUND: Final = 1024
 #: probes in a row: of keys that come in pairs, only the first says anything
 PROBES: Final = 2
 #: events within which the likeliest candidate must be asked for
@@ -62,7 +64,7 @@ class Interest:
 
     __slots__ = (
         "_before", "_credit", "_ends", "_evidence", "_expected", "_grant", "_next", "_now",
-        "_watch", "close", "looking", "thorough",
+        "_round", "_watch", "close", "looking", "thorough",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -71,6 +73,7 @@ class Interest:
         self._grant = 1.0
         self._evidence = 0.0
         self._now = 0
+        self._round = ROUND  # events from one probe to the next
         self._next = ROUND  # the next probe
         self._ends = 0  # when the watched key is late
         self._watch = 0  # looks that are probes, from the present one on
@@ -87,13 +90,39 @@ class Interest:
                 self._before.remove(key)
                 self._evidence = max(-_MOST, self._evidence - 2)
         if now >= self._next:
-            self._next = now + ROUND
+            self._next = now + self._round
+            if not self.close:
+                self._round = min(2 * self._round, LONGEST_ROUND)
             self._watch = PROBES
             self._evidence *= _FADE
             self._before, self._expected = self._expected, []
         if not self.close:
             self.looking = self._watch > 0
             self.thorough = self.looking or now > self._next - CLOSELY
+
+    @property
+    def spare(self) -> int:
+        """So many events may be told late, and together: all of them are treated alike.
+
+        None where the next miss is to be looked at.
+        """
+        if self.close or self._watch:
+            return 0
+        now = self._now
+        ends = self._next - 1 - now
+        if now < self._ends:  # somebody may be waited for
+            ends = min(ends, self._ends - now)
+        closely = self._next - CLOSELY - now
+        return closely if 0 < closely < ends else max(ends, 0)
+
+    def passed(self, keys: Sequence[bytes]) -> None:
+        """As `event` for each of them; no more than were `spare`, or while nobody looks."""
+        if self._now < self._ends or self._now + len(keys) >= self._next:
+            for key in keys:
+                self.event(key)
+        elif keys:
+            self._now += len(keys) - 1
+            self.event(keys[-1])
 
     def looked(self, candidates: int, absent: Iterable[Candidate]) -> None:
         """A miss was looked at: so many candidates, of which these are not there yet."""
@@ -113,7 +142,12 @@ class Interest:
         self._credit = 0.0
         if self.close:
             self.close = False
+            self._round = ROUND
             self._grant = max(_LEAST_GRANT, self._grant / 2)
+
+    def doubt(self) -> None:
+        """Prediction did harm, and stops for a while: then it has less time to prove itself."""
+        self._credit /= 2
 
     def used(self) -> None:
         """A prefetch was used for the first time, and saved a wait."""
@@ -125,6 +159,7 @@ class Interest:
     def _came_true(self, key: bytes) -> None:
         self._expected.remove(key)
         self._evidence = min(_MOST, self._evidence + 1)
+        self._round = ROUND
         self._next = min(self._next, self._now + CLOSELY)
         if self._evidence >= _CONVINCING:
             self._credit = max(self._credit, CREDIT * self._grant)

@@ -32,6 +32,7 @@ from antecache.server.worth import Worth
 
 MOST = 32  # prefetches a miss
 REVIEW = 200  # events between two looks at what memory is worth
+TOGETHER = 256  # misses that nobody looks at, of which the predictor is told at once
 ELSEWHERE = 1.3  # a candidate in another table must be this much likelier
 
 ELSE = ("link ", "rule ")  # evidence that is not the predictor's
@@ -95,8 +96,12 @@ class Prefetcher:
         self.budget = RowBudget(row_budget)
         self.worth = Worth(store, charged=charged)
         self.interest = Interest()
-        self.walkers = Walkers(access.aside, lambda: self.predictor.budget_bytes, access.enter)
         self._review_in = REVIEW
+        self.walkers = Walkers(access.aside, lambda: self.predictor.budget_bytes, access.enter)
+        # Misses that nobody looks at: key, and who asked; departures; how many there may be.
+        self._noted: list[tuple[bytes, int]] = []
+        self._noted_at: list[int] = []
+        self._spare = 0
         self.enabled = enabled
         predictor.settle(self.worth.price, 1.0)
         # Further evidence: what is beside the predictor's candidates for a miss, and who else
@@ -117,6 +122,8 @@ class Prefetcher:
     @enabled.setter
     def enabled(self, on: bool) -> None:
         self._enabled = on
+        self._noted.clear()
+        self._noted_at.clear()
         self._store.probation.watch(on)
 
     def _event(self, *, own: bool) -> None:
@@ -140,11 +147,14 @@ class Prefetcher:
         hopes = len(self._store.probation) * used / (used + ended["wasted"] + 1)
         was = worth.closed
         worth.review(predictor.nbytes, fade, promise=predictor.promise, hopes=hopes)
-        if worth.closed and not was and worth.free:
-            # There is nothing to give back: less is looked at instead, and what is remembered
-            # stays, so that traffic that becomes predictable is noticed soon.
-            worth.reopen()
-            self.interest.rest()
+        if worth.closed and not was:
+            if worth.free:
+                # There is nothing to give back: less is looked at instead, and what is remembered
+                # stays, so that traffic that becomes predictable is noticed soon.
+                worth.reopen()
+                self.interest.rest()
+            else:
+                self.interest.doubt()
         predictor.settle(worth.price, fade, closed=worth.closed)
 
     # -- the loader's questions ---------------------------------------------
@@ -155,6 +165,17 @@ class Prefetcher:
         if not self.enabled:
             return planned
         store, interest = self._store, self.interest
+        asks = self._access.session
+        if self._spare and asks >= 0 and self.more is None:
+            noted = self._noted
+            for key in keys:
+                noted.append((key, asks))
+            if store.probation.watching:
+                self._noted_at += [store.probation.departures] * len(keys)
+            if len(noted) >= self._spare:
+                self.catch_up()
+            return planned
+        self.catch_up()
         session = self._access.asking
         self.predictor.session = session
         closed = self.worth.closed
@@ -175,7 +196,50 @@ class Prefetcher:
             self._observe(key, demand=True)
             self.budget.row()
             self._event(own=own)
+        self._plan_ahead()
         return planned
+
+    def _plan_ahead(self) -> None:
+        """How many of the next misses nobody is going to look at: they are told together.
+
+        Each alone, between a statement and the next, finds nothing of this in the caches of
+        the processor, and costs three times as much.
+        """
+        idle = self.worth.closed or self.predictor.idle
+        most = min(TOGETHER, self._store.residents // 16, self._review_in + 1)
+        self._spare = most if idle else min(most, self.interest.spare)
+
+    def catch_up(self) -> None:
+        """Tell everybody of the misses that were only noted."""
+        if not self._noted:
+            return
+        noted, self._noted = self._noted, []
+        left, self._noted_at = self._noted_at, []
+        interest, worth, predictor = self.interest, self.worth, self.predictor
+        probation, residents, own = self._store.probation, self._store.residents, len(noted)
+        if interest.close and not worth.closed:
+            for key, session in noted:
+                self.walkers.event(session, key)
+        if len(left) == len(noted):
+            missed, told = worth.missed, probation.missed
+            own = 0
+            for (key, _), departures in zip(noted, left, strict=True):
+                own += missed(told(key, residents, departures))
+        else:  # while some of them came, nobody remembered what left
+            probation.passed(len(noted))
+            worth.passed(len(noted))
+        interest.passed([key for key, _ in noted])
+        if interest.thorough and not worth.closed:
+            for key, session in noted:
+                predictor.session = session
+                predictor.observe(key, demand=True)
+        else:
+            predictor.note_all(noted)
+        self.budget.missed(len(noted), own)
+        self._review_in -= len(noted)
+        if self._review_in < 0:
+            self._review()
+        self._plan_ahead()
 
     def _ahead(self, session: int, key: bytes) -> Iterable[Planned]:
         """What a reader that is set aside will read next, by its own step alone."""
@@ -302,6 +366,8 @@ class Prefetcher:
             self._used(entry.key, evidence)
 
     def _used(self, key: bytes, evidence: Evidence) -> None:
+        self.catch_up()
+        self._spare = 0
         if self.interest.close or self._access.session < 0:
             self.walkers.event(self._access.asking, key)
         if self._access.session < 0:

@@ -88,6 +88,10 @@ class Worth:
                 self.balance -= UNSEEN
         return not caused
 
+    def passed(self, count: int) -> None:
+        """So many demand misses of keys of which nobody remembers when they left."""
+        self._weight += count
+
     def used(self, age: int) -> bool:
         """A first use of a prefetched key; whether it saved a wait that it had not caused."""
         self._weight += 1

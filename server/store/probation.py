@@ -11,10 +11,14 @@ while as many misses passed as there are entries is given up before anything els
 
 from __future__ import annotations
 
+from typing import Final
+
 from antecache.policies.base import Node, Queue
 from antecache.server.store.entry import PROBATION
 from antecache.server.store.recent import Recent
 
+#: departures that are remembered together: one at a time each would cost three times as much
+_TOGETHER: Final = 64
 #: demand misses after which an unused entry leaves first, where residents are fewer
 LONGEST = 100
 
@@ -22,7 +26,8 @@ LONGEST = 100
 class Probation:
     """Unused prefetched entries, oldest first, and what left this queue and the policy lately.
 
-    watching  whether what the policy gives up is remembered; prediction needs to know
+    watching    whether what the policy gives up is remembered; prediction needs to know
+    departures  how many entries the policy gave up while that was so
     """
 
     START, FLOOR, CEILING = 0.10, 0.05, 0.90
@@ -31,6 +36,8 @@ class Probation:
         self.queue = Queue()
         self.share = self.START
         self.watching = False
+        self.departures = 0
+        self._gone: list[bytes] = []  # the last of them, which `_left_policy` is yet to be told
         self._misses = 0
         self._left_unused = Recent()
         self._left_policy = Recent()
@@ -47,8 +54,7 @@ class Probation:
     def watch(self, on: bool) -> None:
         """Whether to remember from now on what leaves."""
         if on and not self.watching:  # how long ago it left what left before is not known
-            self._left_unused.clear()
-            self._left_policy.clear()
+            self._forget()
         self.watching = on
 
     def remove(self, node: Node) -> None:
@@ -90,19 +96,28 @@ class Probation:
     def left_policy(self, key: bytes) -> None:
         """The eviction policy gave up `key`."""
         if self.watching:
-            self._left_policy.push(key)
+            self.departures += 1
+            self._gone.append(key)
+            if len(self._gone) >= _TOGETHER:
+                self._remember()
 
-    def missed(self, key: bytes, residents: int) -> int:
+    def _remember(self) -> None:
+        self._left_policy.push_all(self._gone)
+        self._gone.clear()
+
+    def missed(self, key: bytes, residents: int, departures: int = -1) -> int:
         """A demand miss: adjust the share if the key left one of the two sides lately.
 
-        How many entries the policy has given up since it gave up this one; -1 where it did
-        not, lately.
+        How many entries the policy had given up since it gave up this one, at the miss, which
+        was after so many `departures` (-1: it is now); -1 where it did not, lately.
         """
         self._misses += 1
         if not self.watching:
             return -1
         lately = max(residents // 10, 1)
-        age = self._left_policy.age(key)
+        age = self.since_left(key)
+        if departures >= 0 and age >= 0:
+            age -= self.departures - departures  # if it has left again since: below 0
         if self.queue.count:
             step = max(0.25 / max(residents, 1), 1 / 400)
             if 0 <= self._left_unused.age(key) <= lately:
@@ -110,14 +125,21 @@ class Probation:
                 self.share = min(self.CEILING, self.share + step)
             elif 0 <= age <= lately:
                 self.share = max(self.FLOOR, self.share - step)
-        return age
+        return max(age, -1)
+
+    def passed(self, count: int) -> None:
+        """So many demand misses, while nothing is watched."""
+        self._misses += count
 
     def since_left(self, key: bytes) -> int:
         """How many entries the policy has given up since it gave up `key`; -1 if not lately."""
+        if self._gone:
+            self._remember()
         return self._left_policy.age(key)
 
     def span(self, residents: int, policy: int) -> None:
         """How much is remembered: a tenth of the entries, and `policy` that the policy gave up."""
+        self._remember()
         lately = max(residents // 10, 1)
         self._left_unused.span(lately if self.queue.count else 1)
         self._left_policy.span(max(lately, policy))
@@ -130,5 +152,9 @@ class Probation:
     def clear(self) -> None:
         """Everything was flushed; what was learned about the share stays."""
         self.queue = Queue()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._gone.clear()
         self._left_unused.clear()
         self._left_policy.clear()

@@ -171,3 +171,21 @@ def test_what_is_only_noted_is_in_the_log_and_leaves_a_gap_in_the_tables() -> No
         blend.observe(b"user:%d" % number, demand=True)
         blend.observe(b"cart:%d" % number, demand=True)
     assert b"cart:7" in [c.key for c in blend.templates.candidates(b"user:7")]
+
+
+def test_misses_that_are_noted_together_are_remembered_as_if_noted_one_by_one() -> None:
+    rng = random.Random(1)
+    alone, together = Blend(BUDGET), Blend(BUDGET)
+    for blend in (alone, together):
+        blend.settle(1e-9, 0.99)
+    misses = [(b"user:%d" % rng.randrange(3000), rng.randrange(20)) for _ in range(6000)]
+    for key, session in misses:
+        alone.session = session
+        alone.note(key, demand=True)
+    for first in range(0, len(misses), 100):
+        together.note_all(misses[first : first + 100])
+    assert together.misslog.events == alone.misslog.events == 6000
+    assert together.misslog.filled > 0.95 * alone.misslog.filled > 0  # laps end a little later
+    asked = [b"user:%d" % number for number in range(300)]
+    told = [together.misslog.candidates(key) == alone.misslog.candidates(key) for key in asked]
+    assert sum(told) > 0.9 * len(asked)

@@ -33,3 +33,16 @@ def test_beyond_twice_the_budget_nothing_passes() -> None:
 def test_reads_that_prediction_caused_do_not_pay_for_further_ones() -> None:
     """Ten events in a hundred would not have been: a tenth fewer rows are in the budget."""
     assert spend(RowBudget(0.25), 6000, 1.25, own=0.8) > spend(RowBudget(0.25), 6000, 1.25) + 0.2
+
+
+def test_misses_that_are_told_together_count_as_if_told_one_by_one() -> None:
+    alone, together = RowBudget(0.25), RowBudget(0.25)
+    for budget in (alone, together):
+        spend(budget, 3000, 1.3)
+    for _ in range(20):
+        for number in range(50):
+            alone.row()
+            alone.event(own=number % 10 > 0)
+        together.missed(50, 45)
+    assert abs(together.theta - alone.theta) < 0.01
+    assert together.theta < HIGHEST

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antecache.predictor.ring import LINK_BITS, REACH, STEP, Ring, bytes_for, slots_for
+from antecache.predictor.ring_batch import append_all
 
 STEPS = st.lists(st.tuples(st.integers(0, 12), st.booleans()), max_size=200)
 
@@ -53,6 +56,54 @@ def test_visits_and_followers_are_those_of_the_list(
             assert ring.before(slot) == (events[number - 1] if number > oldest else -1)
     ring.check()
     assert Ring.load(*ring.dump()).dump() == ring.dump()
+
+
+@given(
+    st.integers(24, 300),
+    st.integers(0, 300),
+    st.integers(1, 3000),
+    st.lists(st.integers(1, 200), max_size=12),
+    st.integers(0, 1 << 30),
+)
+@settings(max_examples=100, deadline=None)
+def test_events_in_batches_make_the_same_ring(
+    slots: int, spare: int, keys: int, batches: list[int], seed: int
+) -> None:
+    """All but which entries of full buckets made room; and what is found is truly there."""
+    rng = random.Random(seed)
+    one, all_ = Ring(slots, room=slots + spare), Ring(slots, room=slots + spare)
+    events: list[int] = []
+    for count in batches:
+        codes = [rng.randrange(keys) for _ in range(count)]
+        events += codes
+        gone = [old for code in codes if (old := one.append(code, True)) >= 0]
+        assert append_all(all_, codes) == gone
+        assert (all_.head, all_.filled) == (one.head, one.filled)
+        all_.check()
+    held = events[len(events) - all_.filled :]
+    assert [word >> LINK_BITS for word in all_.ordered().tolist()] == held
+    for code in set(held):
+        ages = [age for age, other in enumerate(reversed(held)) if other == code]
+        found = visits(all_, code)
+        if not found:
+            continue  # its entry made room
+        assert found == ages[: len(found)]
+        if keys <= 13:  # too few to fill a bucket: nothing makes room
+            assert found == ages == visits(one, code)
+    if keys <= 13:
+        assert all(visits(all_, code) for code in set(held))
+
+
+def test_batches_index_as_many_keys_as_single_events() -> None:
+    rng = random.Random(1)
+    one, all_ = Ring(2000, room=6000), Ring(2000, room=6000)
+    for _ in range(100):
+        codes = [rng.randrange(3000) for _ in range(200)]
+        append_all(all_, codes)
+        for code in codes:
+            one.append(code, True)
+    found, alone = (sum(ring.newest(code) >= 0 for code in range(3000)) for ring in (all_, one))
+    assert found > 0.98 * alone
 
 
 def test_a_demanded_key_is_found_and_a_prefetched_one_only_if_known() -> None:

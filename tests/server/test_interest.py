@@ -8,12 +8,23 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antecache.predictor.base import Candidate
-from antecache.server import interest
-from antecache.server.interest import CLOSELY, CREDIT, LOOK, PROBES, ROUND, WAIT, Interest
+from antecache.predictor.blend import Blend
+from antecache.server import interest, prefetch
+from antecache.server.interest import (
+    CLOSELY,
+    CREDIT,
+    LONGEST_ROUND,
+    LOOK,
+    PROBES,
+    ROUND,
+    WAIT,
+    Interest,
+)
 from antecache.server.prefetch import Prefetcher
 from antecache.server.replay import Replay, Setup
 
@@ -66,18 +77,50 @@ def test_used_prefetches_pay_for_looking() -> None:
     assert made.close
 
 
-def test_without_credit_only_probes_are_looked_at() -> None:
+def test_without_credit_only_probes_are_looked_at_ever_more_seldom() -> None:
     made = bored()
-    rounds = 40
-    keys = [b"k:%d" % number for number in range(rounds * ROUND)]
-    assert looks(made, keys, lambda _: b"never asked") == rounds * PROBES
-    thorough = 0
-    for key in keys[: 10 * ROUND]:
+    keys = [b"k:%d" % number for number in range(40 * LONGEST_ROUND)]
+    seldom = len(keys) // LONGEST_ROUND
+    assert seldom * PROBES <= looks(made, keys, lambda _: b"never asked") <= (seldom + 3) * PROBES
+    rounds, thorough = 10, 0
+    for key in keys[: rounds * LONGEST_ROUND]:
         made.event(key)
         thorough += made.thorough
         if made.looking:
             made.looked(0, ())
-    assert 10 * CLOSELY <= thorough <= 10 * (CLOSELY + PROBES)
+    assert rounds * CLOSELY <= thorough <= (rounds + 1) * (CLOSELY + PROBES)
+
+
+def test_events_that_are_told_late_change_nothing_about_the_next_ones() -> None:
+    at_once, late = bored(), bored()
+    keys = [b"k:%d" % number for number in range(20 * ROUND)]
+    place = looks_late = looks_at_once = 0
+    while place < len(keys):
+        together = keys[place : place + max(1, late.spare)]
+        late.passed(together)
+        for key in together:
+            at_once.event(key)
+            looks_at_once += at_once.looking
+        looks_late += late.looking
+        assert (late.looking, late.thorough) == (at_once.looking, at_once.thorough)
+        if late.looking:
+            late.looked(20, [candidate(b"never asked", 0.9)])
+            at_once.looked(20, [candidate(b"never asked", 0.9)])
+        place += len(together)
+    assert looks_late == looks_at_once > 2 * PROBES
+
+
+def test_one_that_comes_true_is_noticed_late_but_noticed() -> None:
+    made = bored()
+    keys = [b"k:%d" % number for number in range(6 * ROUND)]
+    place = 0
+    while place < len(keys) and not made.close:
+        together = keys[place : place + max(1, made.spare)]
+        made.passed(together)
+        place += len(together)
+        if made.looking and place < len(keys):
+            made.looked(20, [candidate(keys[place], 0.9)])
+    assert made.close and place < 3 * ROUND
 
 
 def test_probes_that_come_true_wake_it_within_two_rounds() -> None:
@@ -161,6 +204,24 @@ def test_pairs_are_noticed_after_long_chaos() -> None:
     useful = replay.ledger.outcomes["useful"]
     replay.feed(keys[1000:])
     assert replay.ledger.outcomes["useful"] - useful > 1000, "of 1,500 pairs"
+
+
+def test_misses_that_nobody_looks_at_are_told_late_but_all_of_them() -> None:
+    replays = []
+    for together in (1, prefetch.TOGETHER):
+        rng = random.Random(3)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(prefetch, "TOGETHER", together)
+            replay = Replay(Setup(policy="lru", predictor="blend", capacity=KEYS // 5))
+            replay.feed(shuffled(rng, 30_000))
+        prefetcher_of(replay).catch_up()
+        replays.append(replay)
+    alone, late = (prefetcher_of(replay).predictor for replay in replays)
+    assert isinstance(alone, Blend) and isinstance(late, Blend)
+    for replay, blend in zip(replays, (alone, late), strict=True):
+        outcomes = replay.ledger.outcomes
+        assert blend.misslog.events == replay.store.misses + outcomes["useful"]
+    assert abs(late.misslog.events - alone.misslog.events) < 0.01 * alone.misslog.events
 
 
 def test_harm_where_memory_is_free_only_makes_it_look_less() -> None:

@@ -23,6 +23,19 @@ def test_ages_are_departures() -> None:
     assert recent.nbytes < 500 * 9
 
 
+@settings(max_examples=50)
+@given(st.lists(st.binary(min_size=1, max_size=2), max_size=200), st.integers(1, 70))
+def test_many_at_once_leave_as_one_by_one(keys: list[bytes], together: int) -> None:
+    alone, at_once = Recent(), Recent()
+    for recent in (alone, at_once):
+        recent.span(100)
+    for key in keys:
+        alone.push(key)
+    for first in range(0, len(keys), together):
+        at_once.push_all(keys[first : first + together])
+    assert [at_once.age(key) for key in keys] == [alone.age(key) for key in keys]
+
+
 def test_a_key_that_is_back_is_forgotten() -> None:
     recent = Recent()
     recent.span(10)
