@@ -14,10 +14,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from antecache.predictor.plan import Plan
+
+
+#: the features that a score came from, by name
+Why: TypeAlias = tuple[tuple[str, float], ...]
 
 
 class Candidate(NamedTuple):
@@ -36,7 +40,7 @@ class Candidate(NamedTuple):
     score: float
     bucket: int
     rule: str
-    why: tuple[tuple[str, float], ...]
+    why: Why
 
 
 class Predictor(ABC):
@@ -85,8 +89,8 @@ class Predictor(ABC):
         closed  prediction did harm: occupy as little as possible, and propose nothing
         """
 
-    def credit(self, bucket: int) -> None:  # noqa: B027
-        """A prefetch that was scored by this bucket saved a wait."""
+    def credit(self, bucket: int, why: Why = ()) -> None:  # noqa: B027
+        """A prefetch that was scored by this bucket, for such reasons, saved a wait."""
 
     @property
     def promise(self) -> float:

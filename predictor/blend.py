@@ -32,9 +32,9 @@ from typing import ClassVar, Final
 import msgspec
 
 from antecache.predictor.allowance import Allowance
-from antecache.predictor.base import Candidate, Predictor
+from antecache.predictor.base import Candidate, Predictor, Why
 from antecache.predictor.evidence import certainty
-from antecache.predictor.loglength import LogLength
+from antecache.predictor.loglength import LengthState, LogLength
 from antecache.predictor.misslog import MissLog
 from antecache.predictor.plan import Plan
 from antecache.predictor.sessions import Sessions
@@ -56,7 +56,7 @@ _SESSIONS_NOTED: Final = 8
 class _State(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     misslog: bytes
     tables: tuple[tuple[int, bytes], tuple[int, bytes]]  # of templates and strides, with budgets
-    length: tuple[list[list[float]], tuple[float, float, float]] | None
+    length: LengthState | None
     rooms: tuple[tuple[float, int], tuple[float, int]]
     # of sessions: budget, table, what they were worth; none in older states
     sessions: tuple[int, bytes, tuple[float, int]] | None = None
@@ -226,11 +226,11 @@ class Blend(Predictor):
             self.sessions.resize(0)
         return LogLength(self.misslog, self.budget_bytes)
 
-    def credit(self, bucket: int) -> None:
+    def credit(self, bucket: int, why: Why = ()) -> None:
         """Remember which family saved a wait. See `Predictor`."""
         if bucket < self.templates.first_bucket:
             if self._length is not None:
-                self._length.saved += 1
+                self._length.credit(int(dict(why).get("age", 0)))
         elif bucket < self.strides.first_bucket:
             self._templates_room.credit()
         elif bucket < self.sessions.first_bucket:
@@ -272,7 +272,7 @@ class Blend(Predictor):
         log = budget_bytes
         if self._length is not None:
             before, self._length = self._length, LogLength(self.misslog, budget_bytes)
-            self._length.load(*before.dump())
+            self._length.load(before.dump())
             templates = min(templates, self.templates.budget_bytes)
             strides = min(strides, self.strides.budget_bytes)
             sessions = min(sessions, self.sessions.budget_bytes)
@@ -315,7 +315,7 @@ class Blend(Predictor):
             length = None
             if read.length is not None:
                 length = LogLength(self.misslog, self.budget_bytes)
-                length.load(*read.length)
+                length.load(read.length)
         except (msgspec.DecodeError, ValueError) as error:
             raise ValueError(f"the state of the blend cannot be used: {error}") from None
         self.misslog.load(read.misslog)

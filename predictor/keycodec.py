@@ -198,6 +198,11 @@ class Codec:
         """Estimated bytes of templates, shapes and texts."""
         return self._overhead + self.texts.nbytes
 
+    @property
+    def overhead(self) -> int:
+        """Estimated bytes of templates and shapes alone."""
+        return self._overhead
+
     # ------------------------------------------------------------------ packing
 
     def _pack(self, key: bytes, learn: bool) -> int:

@@ -2,8 +2,10 @@
 
 The scouts (`scouts.py`) say how many predictions an event a log of each length
 could make, long before there is a log. How many of those save a wait is seen
-while a log works; before that, two in five. What the bytes cost is told by the
-server: the waits that values lose.
+while a log works, for each age of what they came from (one in eight of what was
+noted just before, since its followers are cached still, and three in four of what
+is old); before that, two in five. What the bytes cost is told by the server: the
+waits that values lose.
 
 - The length is the one where worth less cost is most, and it changes only where
   that is worth the memory that is moved: what a log gives up is forgotten.
@@ -20,7 +22,7 @@ What this file does not do: hold the log (`misslog.py`), or make room for it (`b
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Final, TypeAlias
 
 from antecache.predictor.keycodec import is_packable
 from antecache.predictor.misslog import MissLog, bytes_for
@@ -29,10 +31,13 @@ from antecache.predictor.scouts import Scouts
 
 _SCOUTS_PART: Final = 0.008  # of the budget
 #: saved waits for each prediction that the scouts expected, before any was seen; how many
-#: predictions that weighs at least, and as a part of those that are expected of a longer log
+#: predictions that weighs at least, in scouts, and as a part of those that are expected
 _PRIOR_RATE: Final = 0.4
 _PRIOR_EXPECTED: Final = 8.0
+_PRIOR_SCOUTS: Final = 2
 _PRIOR_PART: Final = 0.2
+#: ages are told apart by powers of four
+_AGES: Final = 12
 #: waits an event that a log may cost on trial
 _FREE: Final = 0.0025
 #: and part of what it saves that it may cost without regard to the scouts
@@ -48,16 +53,20 @@ _CONVINCED: Final = 2.0
 _WORTHWHILE: Final = 0.2
 _SHRINK: Final = 0.75  # at most, at once
 _GROW: Final = 9 / 8  # at least
+#: a log of the right length gets another budget where its keys need so much more
+_SHORT: Final = 1.1
 _ASK: Final = 63  # one event in 64 tells whether keys can be packed
 #: a count that is read back is refused above this
 _MOST_COUNTED: Final = 1e12
+
+#: what `LogLength.dump` gives: of the scouts, waits saved, predictions expected, bytes of texts
+LengthState: TypeAlias = tuple[list[list[float]], list[float], list[float], float]
 
 
 class LogLength:
     """Decides the slots of `log`, of which `budget` bytes of a cache may be the predictor's.
 
     target    slots decided last
-    saved     waits that the log saved, decayed; `events` were seen meanwhile
     promise   how many times its price a log is expected to be worth, with much doubt taken off
     """
 
@@ -65,9 +74,11 @@ class LogLength:
         self.log = log
         self.scouts = Scouts(int(budget * _SCOUTS_PART), slots_for(budget))
         self.target = log.slots
-        self.saved = 0.0
         self.promise = 0.0
-        self._expected = 0.0  # predictions that the scouts expected of the log, decayed
+        # waits saved, and predictions that the scouts expected of the log, by the age of what
+        # they came from; decayed
+        self._saved = [0.0] * _AGES
+        self._expected = [0.0] * _AGES
         self._text = 0.0  # bytes a slot of keys that no template packs, on average
         self._seen = 0
 
@@ -76,25 +87,36 @@ class LogLength:
         """Events seen, decayed; at least 1."""
         return max(self.scouts.events, 1.0)
 
+    @property
+    def saved(self) -> float:
+        """Waits that the log saved, decayed as `events`."""
+        return sum(self._saved)
+
     def observe(self, key: bytes) -> None:
         """An event."""
         counted = self.scouts.observe(key)
         if counted is not None and counted[0] <= self.log.filled:
-            self._expected += counted[1]
+            self._expected[_age_class(counted[0])] += counted[1]
         self._seen += 1
         if not self._seen & _ASK:
             text = 0.0 if is_packable(key) else 0.9 * (len(key) + 58)
             self._text += (text - self._text) / min(64, self._seen // (_ASK + 1))
 
+    def credit(self, age: int) -> None:
+        """The log saved a wait, by what it had noted `age` events ago (0: unknown)."""
+        self._saved[_age_class(max(age, 1))] += 1
+
     def fade(self, factor: float) -> None:
         """The past counts less from now on."""
-        self.saved *= factor
-        self._expected *= factor
+        self._saved = [saved * factor for saved in self._saved]
+        self._expected = [expected * factor for expected in self._expected]
         self.scouts.decay(factor)
 
     def bytes_for(self, slots: int) -> int:
         """A budget for a log of so many slots, with the texts of its keys."""
-        return bytes_for(slots, max(self._text, self.log.text)) if slots else 0
+        if not slots:
+            return 0
+        return bytes_for(slots, max(self._text, self.log.text), self.log.codec.overhead)
 
     def decide(self, price: float, left: int, whole: int, *, closed: bool) -> bool:
         """Decide the target anew; whether the log must be resized.
@@ -114,7 +136,8 @@ class LogLength:
                     length = 0
             elif self.target < length < self.target * _GROW and self.log.budget_bytes <= left:
                 return False
-        if length == self.target and self.log.budget_bytes <= left:
+        held = self.log.budget_bytes
+        if length == self.target and held <= left and self.bytes_for(length) < _SHORT * held:
             return False
         self.target = length
         return True
@@ -132,14 +155,18 @@ class LogLength:
         self.promise = 0.0
         if price <= 0:  # memory costs nothing: as long as may be
             return free
+        counted = saves = 0.0
+        rates = self._rates()
         for slots, gain, error in self.scouts.worth():
             needed = self.bytes_for(slots)
             if needed > left:
                 break
-            rate = self._rate(gain * self.events)
+            saves += rates[_age_class(slots)] * (gain - counted)
+            counted = gain
+            doubt = error * (saves / gain if gain > 0 else 1.0)
             # waits grow with the logarithm of what is taken: the last bytes cost most
-            net = rate * (gain - sure * error) + price * values * math.log(1 - needed / whole)
-            promised = rate * (gain - _CONVINCED * error) / (price * needed)
+            net = saves - sure * doubt + price * values * math.log(1 - needed / whole)
+            promised = (saves - _CONVINCED * doubt) / (price * needed)
             self.promise = max(self.promise, promised)
             if slots <= self.target:
                 held = net
@@ -150,14 +177,25 @@ class LogLength:
             return max(free, self.target)
         return length
 
-    def _rate(self, expected: float) -> float:
-        """Saved waits for each prediction that the scouts expect of a log.
+    def _rates(self) -> list[float]:
+        """Saved waits for each prediction that the scouts expect, by the age of its evidence.
 
-        What was seen of a shorter log, of which less was `expected`, says little of a longer one.
+        What came back soon is often cached still, and predicting it saves little; what
+        was seen of one age is a first guess for the next.
         """
-        prior = max(_PRIOR_EXPECTED, _PRIOR_PART * expected)
-        saved = self.saved + _PRIOR_RATE * prior
-        return min(1.0, saved / (max(self._expected, 0.0) + prior))
+        gains = [0.0] * _AGES
+        before = 0.0
+        for slots, gain, _ in self.scouts.worth():
+            gains[_age_class(slots)] += (gain - before) * self.events
+            before = gain
+        rates, rate = [], _PRIOR_RATE
+        least = max(_PRIOR_EXPECTED, _PRIOR_SCOUTS * self.scouts.weight)
+        for age, gain in enumerate(gains):
+            prior = max(least, _PRIOR_PART * gain)
+            saved = self._saved[age] + rate * prior
+            rate = min(1.0, saved / (max(self._expected[age], 0.0) + prior))
+            rates.append(rate)
+        return rates
 
     def _at_cost(self, cost: float, price: float, left: int) -> int:
         """The slots that cost so many waits an event."""
@@ -168,15 +206,21 @@ class LogLength:
         slots = int(spare / (self.bytes_for(10_000) / 10_000))
         return slots if slots >= _LEAST else 0
 
-    def dump(self) -> tuple[list[list[float]], tuple[float, float, float]]:
+    def dump(self) -> LengthState:
         """What was learned, for `load`."""
-        return self.scouts.dump(), (self.saved, self._expected, self._text)
+        return self.scouts.dump(), self._saved, self._expected, self._text
 
-    def load(self, scouts: list[list[float]], counted: tuple[float, float, float]) -> None:
+    def load(self, state: LengthState) -> None:
         """Go on from what `dump` gave. Raises ValueError when it is no dump."""
-        saved, _, text = counted  # less than chance may be expected of a log
+        scouts, saved, expected, text = state
+        counted = (*saved, *expected, text)  # less than chance may be expected of a log
         small = all(abs(number) <= _MOST_COUNTED for number in counted)
-        if not small or saved < 0 or text < 0:
+        if not small or min(*saved, text) < 0 or not len(saved) == len(expected) == _AGES:
             raise ValueError("counts of a log that cannot be")
         self.scouts.load(scouts)
-        self.saved, self._expected, self._text = counted
+        self._saved, self._expected, self._text = list(saved), list(expected), text
+
+
+def _age_class(age: int) -> int:
+    """0 for 1 to 3 events, 1 for 4 to 15 ..."""
+    return min(age.bit_length() - 1, 2 * _AGES - 1) // 2

@@ -90,6 +90,7 @@ class MissLog(Predictor):
         if slot < 0:
             return []
         before_now = ring.last
+        age = ring.age(slot)
         window = self._window
         states: dict[int, int] = {}
         known = states.get
@@ -111,13 +112,16 @@ class MissLog(Predictor):
             slot = ring.earlier(slot)
             if slot < 0:
                 break
-        return self._candidates(code, states, visits) if states else []
+        return self._candidates(code, states, visits, age) if states else []
 
-    def _candidates(self, code: int, states: dict[int, int], visits: int) -> list[Candidate]:
+    def _candidates(
+        self, code: int, states: dict[int, int], visits: int, age: int
+    ) -> list[Candidate]:
         codec = self._codec
         scores, buckets = self._scores[visits], _BUCKET[visits]
         visited = _VISITS[visits]
         first = self.first_bucket
+        aged = ("age", float(age))
         trigger = "followed " + codec.name(code) + ">"
         rules: dict[int, str] = {}  # by what is left of a code without its number
         found = []
@@ -132,7 +136,7 @@ class MissLog(Predictor):
             if rule in self._disabled:
                 continue
             confidence = _CONFIDENCE[visits][state & 7]
-            why = (confidence, visited, _DISTANCE[state >> 4], _SAME[state >> 3 & 1])
+            why = (confidence, visited, _DISTANCE[state >> 4], _SAME[state >> 3 & 1], aged)
             bucket = first + buckets[state]
             found.append(_new_candidate(Candidate, (key, scores[state], bucket, rule, why)))
         found.sort(key=_by_score, reverse=True)
@@ -353,16 +357,19 @@ def _verify(ring: Ring, codec: Codec) -> None:
 
 
 def _templates_for(budget: int) -> int:
-    """How many templates may be learned: at most an eighth of the budget, none of a small one."""
-    return min(1024, budget // 8 // TEMPLATE_BYTES) if budget >= _TEMPLATES_FROM else 0
+    """How many templates may be learned: at most a quarter of the budget, none of a small one."""
+    return min(1024, budget // 4 // TEMPLATE_BYTES) if budget >= _TEMPLATES_FROM else 0
 
 
-def bytes_for(slots: int, text: float) -> int:
-    """A budget for a log of so many slots, whose keys take `text` bytes a slot beyond them."""
+def bytes_for(slots: int, text: float, overhead: int = 0) -> int:
+    """A budget for a log of so many slots, whose keys take `text` bytes a slot beyond them.
+
+    overhead  bytes of the templates that are known already
+    """
     ring = (BYTES_PER_SLOT + text) * slots + 64
     # templates, and the shapes and texts that are being studied; small logs learn few
     codec = min(12_000.0, max(1200.0, ring / 8)) if ring >= _TEMPLATES_FROM - 1000 else 0.0
-    return int(ring + codec + _MARGIN + 128)
+    return int(ring + max(codec, overhead) + _MARGIN + 128)
 
 
 def _by_score(candidate: Candidate) -> float:

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from antecache.predictor.base import Predictor
+from antecache.predictor.base import Candidate, Predictor
 from antecache.predictor.budget import RowBudget
 from antecache.predictor.calibrate import Calibrator
 
@@ -62,7 +62,7 @@ class Rehearsal:
         self.rows = 0
         self.used = 0
         self._cache: dict[bytes, None] = {}  # oldest first
-        self._probation: dict[bytes, int] = {}  # keys with the buckets of their scores
+        self._probation: dict[bytes, Candidate] = {}
         # room of probation, and what left it and the cache lately, by which it sizes itself
         self._room = max(1.0, self.capacity / 10)
         self._left_probation: dict[bytes, None] = {}
@@ -84,9 +84,9 @@ class Rehearsal:
                 cache[key] = None
                 continue
             if key in probation:
-                probation_bucket = probation.pop(key)
+                candidate = probation.pop(key)
                 self.used += 1
-                self.predictor.credit(probation_bucket)
+                self.predictor.credit(candidate.bucket, candidate.why)
                 self.predictor.observe(key, demand=False)
                 self._event()
             else:
@@ -127,7 +127,7 @@ class Rehearsal:
             trial(follower, bucket, why[0][1])
             if score >= theta and room:
                 room -= 1
-                probation[follower] = bucket
+                probation[follower] = candidate
                 self.rows += 1
                 self._budget.row()
         self.rows += 1

@@ -135,6 +135,10 @@ class Ring:
                 return place, entry - 1
         return -1, -1
 
+    def age(self, slot: int) -> int:
+        """Events since that of a slot; of the newest, 1."""
+        return (self.head - 1 - slot) % self.room + 1
+
     def earlier(self, slot: int) -> int:
         """The previous slot of the same key, or -1."""
         words, room = self.words, self.room

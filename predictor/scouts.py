@@ -54,8 +54,8 @@ class Scouts:
     """
 
     __slots__ = (
-        "_a", "_b", "_chance", "_due", "_gains", "_held", "_mask", "_now", "_places", "_recent",
-        "_squares", "_tag", "_when", "events", "reach", "sampled",
+        "_a", "_b", "_chance", "_due", "_gains", "_held", "_mask", "_next_chance", "_now",
+        "_pair_due", "_places", "_recent", "_squares", "_tag", "_when", "events", "reach", "sampled",
     )  # fmt: skip
 
     def __init__(self, budget: int, reach: int) -> None:
@@ -71,7 +71,8 @@ class Scouts:
         self._b = array("I", bytes(4 * self._places))
         self._recent: deque[int] = deque(maxlen=_WINDOW + 1)
         self._due: deque[tuple[int, int]] = deque()
-        self._chance = (0, 0, 0)  # when, and an unrelated pair
+        self._chance = self._next_chance = (0, 0)  # an unrelated pair, and the one after it
+        self._pair_due = _UNRELATED
         self._gains = [0.0] * _BINS
         self._squares = [0.0] * _BINS
         self.events = 0.0
@@ -95,12 +96,23 @@ class Scouts:
         self._now = now = self._now + 1
         code = crc32(key)
         self._recent.append(code)
+        if now >= self._pair_due:
+            self._draw(code)
         due = self._due
         if not code & self._mask:
             due.append((now + _WINDOW, code))
         if due and due[0][0] <= now:
             return self._look(due.popleft()[1])
         return None
+
+    def _draw(self, code: int) -> None:
+        """Take two events that came together, at a moment that no sampled key decides.
+
+        In a loop with one scout the pair would else be that scout's own.
+        """
+        self._chance = self._next_chance
+        self._next_chance = self._recent[-2], code
+        self._pair_due = self._now + _UNRELATED + code % _UNRELATED
 
     def _look(self, code: int) -> tuple[int, float] | None:
         """The key `code` came `_WINDOW` events ago: compare what followed, and remember it."""
@@ -112,13 +124,11 @@ class Scouts:
         counted = None
         if known:
             gap = came - self._when[place]
-            then, a, b = self._chance
-            if gap > 0 and then:
+            a, b = self._chance
+            if gap > 0 and (a or b):
                 gain = (self._a[place] in following) + (self._b[place] in following)
                 gain -= 2 * ((a in following) + (b in following))
                 counted = gap, self._count(gap, gain)
-        if came - self._chance[0] >= _UNRELATED:
-            self._chance = came, recent[1], recent[2]
         if place >= 0:
             self._tag[place] = code
             self._when[place] = came

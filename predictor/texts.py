@@ -22,6 +22,9 @@ from array import array
 _PER_NUMBER = 9 + 4 + 4
 #: a bytes object without its characters, rounded to the allocator's 16 bytes
 _BYTES_OBJECT = 41
+#: places of the table at the least, and for each text when it is halved
+_SMALLEST = 16
+_FEW = 6
 
 
 class Texts:
@@ -33,8 +36,8 @@ class Texts:
         self._texts: list[bytes | None] = []
         self._refs = array("I")
         self._free = array("I")
-        self._mask = 15
-        self._table = array("I", bytes(64))  # number + 1; 0 is empty
+        self._mask = _SMALLEST - 1
+        self._table = array("I", bytes(4 * _SMALLEST))  # number + 1; 0 is empty
         self.count = 0
         self.nbytes = 64  # estimated: texts with their objects, and the tables
 
@@ -87,6 +90,22 @@ class Texts:
         self._free.append(number)
         self.count -= 1
         self.nbytes -= len(text) + _BYTES_OBJECT
+        if _FEW * self.count < len(self._table) > _SMALLEST:
+            self._rehash(len(self._table) // 2)
+        if number == len(self._texts) - 1:
+            self._trim()
+
+    def _trim(self) -> None:
+        """The last number is free: where half of them are, from there down, they are given back."""
+        texts = self._texts
+        used = len(texts)
+        while used and texts[used - 1] is None:
+            used -= 1
+        if len(texts) - used < max(_SMALLEST, used):
+            return
+        self.nbytes -= (len(texts) - used) * _PER_NUMBER
+        del texts[used:], self._refs[used:]
+        self._free = array("I", (free for free in self._free if free < used))
 
     def _place(self, number: int, text: bytes) -> None:
         table, mask = self._table, self._mask

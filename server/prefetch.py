@@ -376,7 +376,7 @@ class Prefetcher:
         self.interest.event(key)
         saved = self.worth.used(self._store.probation.since_left(key))
         if saved and evidence.bucket >= 0:
-            self.predictor.credit(evidence.bucket)
+            self.predictor.credit(evidence.bucket, evidence.why)
             if not evidence.rule.startswith(ELSE):
                 self.interest.used()
         self.predictor.session = self._access.asking

@@ -89,6 +89,14 @@ def test_candidates_are_those_of_the_list(events: list[tuple[bytes, bool]], key:
     log.check()
 
 
+def test_a_candidate_says_how_old_its_evidence_is() -> None:
+    log = MissLog(20_000)
+    for key in (b"user:1", b"cart:1", *(b"noise:%d" % n for n in range(50))):
+        log.observe(key, demand=True)
+    (found,) = [c for c in log.candidates(b"user:1") if c.key == b"cart:1"]
+    assert dict(found.why)["age"] == 52  # events since, that one included
+
+
 def test_what_followed_follows() -> None:
     log = MissLog(20_000)
     for n in range(40):
@@ -97,7 +105,13 @@ def test_what_followed_follows() -> None:
     best = log.candidates(b"user:3")[0]
     assert best.key == b"cart:3"
     assert best.rule == "followed user:*>cart:*"
-    assert dict(best.why) == {"confidence": 1, "visits": 3, "distance": 1, "same_before": 0}
+    assert dict(best.why) == {
+        "confidence": 1,
+        "visits": 3,
+        "distance": 1,
+        "same_before": 0,
+        "age": 15,
+    }
 
 
 def test_the_plan_decides_the_scores() -> None:

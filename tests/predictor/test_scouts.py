@@ -26,6 +26,20 @@ def test_a_cycle_is_worth_a_log_of_its_length_and_nothing_shorter() -> None:
             assert worth_at(scouts, 2600) > 0.8  # two followers, found nearly every time
 
 
+def test_in_a_short_loop_a_scout_is_not_held_against_itself() -> None:
+    """With one key in hundreds sampled, the loop has one scout; what chance finds is another's."""
+    scouts = Scouts(1600, 100_000)
+    for at in range(30_000):  # so many keys that few are sampled
+        scouts.observe(b"key:%d" % at)
+    before = worth_at(scouts, 100_000) * scouts.events
+    assert scouts.weight > 100
+    for _ in range(60):
+        for at in range(362):
+            scouts.observe(b"key:%d" % (at * 64))
+    assert scouts.sampled > 20
+    assert worth_at(scouts, 500) * scouts.events - before > 20_000  # of 43,000 to be found
+
+
 def test_independent_draws_are_worth_nothing() -> None:
     rng = random.Random(5)
     scouts = Scouts(8000, 20_000)

@@ -52,3 +52,16 @@ def test_a_state_that_disagrees_with_itself_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match="text"):
         Texts.load(held, refs)
+
+
+def test_what_few_texts_leave_behind_is_given_back() -> None:
+    texts = Texts()
+    first = texts.acquire(b"stays")
+    empty = Texts().nbytes
+    numbers = [texts.acquire(b"text %d" % at) for at in range(1000)]
+    for number in numbers:
+        texts.release(number)
+        texts.check()
+    assert texts.find(b"stays") == first
+    assert texts.nbytes < empty + 200
+    assert texts.acquire(b"another") != first
