@@ -95,8 +95,8 @@ class Replay:
     ) -> None:
         """Replay requests: keys in order, what each costs in the unit, who asks for it, and when.
 
-        Without costs a key costs 1, or in the unit `total` what `value_size` makes of it. Only
-        rules of certain hours ask for the times, which are Unix seconds.
+        Without costs a key costs 1, or in the unit `total` what `value_size` makes of it. Times
+        are Unix seconds, which rules of certain hours ask for, and keys with a period.
         """
         store, result = self.store, self.result
         data = store.databases[0].dicts[0]
@@ -105,8 +105,11 @@ class Replay:
         prediction = self.prediction
         predicting = prediction is not None
         soon = prediction.soon if prediction is not None else []
+        clock = prediction.clock if prediction and times is not None and self.setup.timed else None
         charged = self.setup.unit == "total" and (predicting or self._has_ghosts)
         for index, key in enumerate(keys):
+            if clock is not None and times is not None:
+                clock.advance(times[index])
             if arriving and arriving[0][0] <= result.requests:
                 self._arrive()
             if prediction is not None and times is not None:
@@ -123,6 +126,9 @@ class Replay:
             if soon:
                 soon.pop()()
             if prediction is not None and len(items) >= LEARN:
+                if clock is not None:
+                    clock.read_log()
+                    clock.emptied()
                 prediction.trainer.feed(items)
             result.requests += 1
 
@@ -250,6 +256,7 @@ class Replay:
         if self.prediction is not None:
             prefetcher = self.prediction.prefetcher
             predictor = prefetcher.predictor.nbytes + prefetcher.walkers.nbytes
+            predictor += self.prediction.clock.schedule.nbytes
         return predictor + self.ledger.nbytes + store.policy.metadata_bytes + store.probation.nbytes
 
     def finish(self) -> Result:

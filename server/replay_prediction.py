@@ -20,6 +20,7 @@ from antecache.server.backing.base import Source
 from antecache.server.followups import Followups
 from antecache.server.ledger import BOOK_BYTES, MAX_RULES, Book, Ledger
 from antecache.server.prefetch import Courier, Prefetcher
+from antecache.server.replay_clock import Clock
 from antecache.server.replay_setup import Result, Setup
 from antecache.server.replay_trainer import InlineTrainer
 from antecache.server.rules import RuleBook
@@ -33,6 +34,7 @@ class Prediction:
 
     soon  what waits for the end of the request, as a server's follow-ups wait for its loop
     time  of the request in Unix seconds, for rules of certain hours
+    clock what is asked for at regular intervals
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Prediction:
         )
         if advice.model:
             self._go_on_from(advice.model, model_file.load(Path(advice.model)))
+        self.clock = Clock(store, owner, self.prefetcher, self.followups.never, access)
         store.record = self.followups.recorder(access.items.append)
         store.record_miss = access.miss
         store.on_unused = self.prefetcher.unused

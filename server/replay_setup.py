@@ -56,6 +56,7 @@ class Setup:
     arrival       requests until a prefetch that does not ride along arrives
     plan_lag      accesses between the fit of a Plan and its adoption
     advice        rules, patterns, models
+    timed         whether the times of requests are seconds: then keys may have periods
     """
 
     policy: str = "s3fifo"
@@ -70,6 +71,7 @@ class Setup:
     plan_lag: int = 0
     seed: int = 0
     advice: Advice = COUNTING
+    timed: bool = True
 
 
 @dataclass(slots=True)

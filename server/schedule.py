@@ -38,7 +38,11 @@ _ENTRY_BYTES: Final = 500
 
 
 class Schedule:
-    """The keys that are due, in order of time. `never` says which must not be predicted."""
+    """The keys that are due, in order of time.
+
+    never  says which must not be predicted
+    clock  Unix seconds; the store's where it is not given
+    """
 
     def __init__(
         self,
@@ -46,11 +50,13 @@ class Schedule:
         owner: Callable[[bytes], Source | None],
         prefetcher: Prefetcher,
         never: Callable[[bytes], bool],
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._store = store
         self._owner = owner
         self._prefetcher = prefetcher
         self._never = never
+        self._clock = clock or (lambda: store.now / 1000)
         self._known: dict[bytes, Due] = {}
         self._left: dict[bytes, int] = {}  # visits that are expected without news
         self._done: dict[bytes, float] = {}  # the visit that was prepared last
@@ -72,13 +78,18 @@ class Schedule:
 
     def tick(self) -> None:
         """Look at what is due by now; called in every background round."""
-        queue, now = self._queue, self._store.now / 1000
+        queue, now = self._queue, self._clock()
         looked_at = 0
         while queue and queue[0][0] <= now and looked_at < _MOST_AT_ONCE:
             _, _, due = heapq.heappop(queue)
             if self._prefetcher.enabled:
                 self._prepare(due, now)
             looked_at += 1
+
+    @property
+    def next_at(self) -> float:
+        """When there is something to look at; infinity when nothing is due."""
+        return self._queue[0][0] if self._queue else math.inf
 
     def due(self, key: bytes) -> Due | None:
         """When a key is due next; None for a key without a period."""
@@ -105,7 +116,7 @@ class Schedule:
 
     def _plan(self, due: Due) -> None:
         """Queue the first visit from `due.at` on that is neither over nor prepared."""
-        earliest = self._store.now / 1000 - due.spread
+        earliest = self._clock() - due.spread
         if due.key in self._done:
             earliest = max(earliest, self._done[due.key] + due.period / 2)
         over = math.ceil((earliest - due.at) / due.period)

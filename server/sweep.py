@@ -25,12 +25,12 @@ from typing import NamedTuple
 from antecache.predictor.model_file import ModelError
 from antecache.server.belady import optimum
 from antecache.server.replay import Replay, Result, Setup
+from antecache.server.replay_clock import UNIX_TIME, is_clock
 from antecache.server.replay_setup import COUNTING, Advice
 from antecache.server.traces import Trace, TraceError, blocks_of, read_trace
 from antecache.server.units import parse_memory
 
 BELADY = "belady"
-UNIX_TIME = 1e8  # smaller times are no date of an access: 1973
 DEFAULT_VALUE = 1000  # bytes of a value in the unit `total` where nothing says how large it is
 
 Tick = Callable[[float], None]  # so much of a task was done since the last call
@@ -121,6 +121,7 @@ def run(
         value_size = value_size or DEFAULT_VALUE
     whole = trace.amount(task.unit, value_size)
     capacity = task.size.of(whole)
+    timed = task.predictor != "none" and is_clock(trace.times)
     setup = Setup(
         policy=task.policy,
         predictor=task.predictor,
@@ -133,6 +134,7 @@ def run(
         plan_lag=task.plan_lag,
         seed=task.seed,
         advice=task.advice,
+        timed=timed,
     )
     replay = None
     started = time.process_time()
@@ -147,7 +149,7 @@ def run(
         first = 0
         for keys, costs, clients in blocks_of(trace, task.unit, value_size):
             last = first + len(keys)
-            times = trace.times[first:last] if task.advice.asks_time else None
+            times = trace.times[first:last] if timed or task.advice.asks_time else None
             replay.feed(keys, costs, clients, times)
             first = last
             tick(len(keys) / len(trace))
@@ -268,7 +270,7 @@ def _share_out(
                 process, at, holds = workers[ready]
                 try:
                     answer = ready.recv()
-                except EOFError:
+                except (EOFError, ConnectionResetError):  # the latter half-way through a message
                     process.join()
                     raise SweepError(_obituary(process.exitcode)) from None
                 if isinstance(answer, float):
