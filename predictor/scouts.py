@@ -55,7 +55,8 @@ class Scouts:
 
     __slots__ = (
         "_a", "_b", "_chance", "_due", "_gains", "_held", "_mask", "_next_chance", "_now",
-        "_pair_due", "_places", "_recent", "_squares", "_tag", "_when", "events", "reach", "sampled",
+        "_pair_due", "_places", "_recent", "_squares", "_tag", "_when", "events", "reach",
+        "sampled",
     )  # fmt: skip
 
     def __init__(self, budget: int, reach: int) -> None:
