@@ -84,7 +84,7 @@ class Trainer:
         expect: Callable[[list[Due]], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         interval: float = 0.1,
-        patience: float = 60.0,
+        patience: float = 120.0,
     ) -> None:
         self._drain = drain
         self._discard = discard

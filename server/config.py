@@ -156,8 +156,9 @@ class Config(msgspec.Struct, kw_only=True):
     #: The most that the learning process may occupy; it is not part of maxmemory.
     trainer_maxmemory: Memory = 512 << 20
     #: The learning process is killed and started again when it gives no sign of life for so long;
-    #: what it hung in is not given to it again. 0 waits for ever.
-    trainer_timeout: Seconds = 60.0
+    #: what it hung in is not given to it again. 0 waits for ever. On a machine that has no time
+    #: for it (it runs at low priority) a fit of some seconds may take a minute.
+    trainer_timeout: Seconds = 120.0
     #: [[rule]] tables: what you know follows what.
     rules: list[RuleSpec] = msgspec.field(default_factory=list)
     #: When keys that the fields of a value name are expected (orders:17 has a customer_id, so
