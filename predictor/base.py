@@ -67,6 +67,18 @@ class Predictor(ABC):
         """As `observe`, in a stretch in which nothing follows anything: cheaply, if that can be."""
         self.observe(key, demand=demand)
 
+    @property
+    def listens(self) -> bool:
+        """Whether it learns from reads that found their key too."""
+        return False
+
+    def passed(self, session: int, keys: Sequence[bytes]) -> None:  # noqa: B027
+        """What `session` found present, in order; told before the next event, or in part."""
+
+    def waiting(self) -> list[Candidate]:
+        """What reads that `passed` make likely, for the next miss to bring along; said once."""
+        return []
+
     def note_all(self, misses: Sequence[tuple[bytes, int]]) -> None:
         """Note demand misses in order: each a key, and the session that asked for it."""
         for key, session in misses:

@@ -2,10 +2,11 @@
 
 A demand miss asks the miss log (what followed this key), the templates (what
 follows keys like it), the strides (what follows steps like this one) and the
-sessions (what the same client came for after this key). A key named by several
-families is one candidate, with the best of their scores. Where sessions take turns,
-what came next in the log was mostly somebody else's wish: once what followed in the
-same session proves clearly more certain, the log's candidates count half.
+sessions (what the same client came for after this key; and what follows keys that
+clients found lately). A key named by several families is one candidate, with the
+best of their scores. Where sessions take turns, what came next in the log was mostly
+somebody else's wish: once what followed in the same session proves about as certain,
+the log's candidates count a quarter.
 
 How much of the budget they occupy is decided by what they are worth, whenever
 `settle` tells the price of memory (until it is first called, they have all of it):
@@ -45,8 +46,10 @@ from antecache.predictor.templates import Templates
 _STRIDES_PART: Final = 0.1
 _TEMPLATES_PART: Final = 0.06
 _SESSIONS_PART: Final = 0.1
-#: how much more sessions must tell, and what the order of the log still counts then
-_CLEARLY, _OTHERS_PART = 1.5, 0.5
+#: how much sessions must tell, of what the log does, and what its order still counts then
+_CLEARLY, _OTHERS_PART = 0.7, 0.25
+#: how much they must tell to learn from hits too, once so many accesses were seen
+_HEARD, _YOUNG = 0.2, 4000
 #: bytes beyond which tables gain nothing
 _STRIDES_MOST: Final = 1 << 20
 #: of so many sessions, one is told of events that are only noted: all of its own
@@ -94,7 +97,9 @@ class Blend(Predictor):
         self._tables = 0  # bytes the log has given up before `settle` decides
         self._closed = False
         self._by_session = False  # whether sessions tell more than the order of the log
+        self._hears = True  # whether what sessions tell is worth learning from hits
         self._free = False  # memory costs nothing
+        self._price, self._met = 0.0, False  # when `settle` was last called; the sessions then
         self._noted = False  # events have passed of which the tables know nothing
         self._strides_room = Allowance()
         self._templates_room = Allowance()
@@ -106,7 +111,7 @@ class Blend(Predictor):
         more = self.templates.candidates(key) + self.strides.candidates(key)
         more += self.sessions.candidates(key)
         if self._by_session and not self.sessions.idle:
-            found = [_halved(candidate) for candidate in found]
+            found = [_less(candidate) for candidate in found]
         if not more:
             return found
         best = {candidate.key: candidate for candidate in found}
@@ -133,6 +138,21 @@ class Blend(Predictor):
         self.sessions.observe(key, demand=demand)
         if self._length is None:
             self._make_room()
+        elif self.sessions.met and not self._met:
+            self.settle(self._price, 1.0, closed=self._closed)  # they need not wait for the next
+
+    @property
+    def listens(self) -> bool:
+        """Whether sessions have a table, and tell something or are young. See `Predictor`."""
+        return self._hears and self.sessions.listens
+
+    def passed(self, session: int, keys: Sequence[bytes]) -> None:
+        """Tell the sessions. See `Predictor`."""
+        self.sessions.passed(session, keys)
+
+    def waiting(self) -> list[Candidate]:
+        """What sessions expect, where they tell more than the log. See `Predictor`."""
+        return self.sessions.waiting() if self._by_session else []
 
     def note(self, key: bytes, *, demand: bool) -> None:
         """What must have no gaps: the log with what measures it, and some of the sessions.
@@ -187,6 +207,7 @@ class Blend(Predictor):
         if self._length is None:
             self._length = self._begin()
         length, budget = self._length, self.budget_bytes
+        self._price, self._met = price, self.sessions.met
         self._free = price <= 0
         whole = max(2 * budget, 2)  # the cache, of which half at most remembers
         strides = self._strides_room.decide(
@@ -262,6 +283,7 @@ class Blend(Predictor):
         stream = certainty(plan, self.misslog.first_bucket, MissLog.buckets)
         session = certainty(plan, self.sessions.first_bucket, Sessions.buckets)
         self._by_session = session > _CLEARLY * stream
+        self._hears = plan.trained_on < _YOUNG or session > _HEARD * stream
 
     def resize(self, budget_bytes: int) -> None:
         """Another budget for all of them. See `Predictor`."""
@@ -353,7 +375,7 @@ class Blend(Predictor):
         assert self.nbytes <= self.budget_bytes, f"{self.nbytes} > {self.budget_bytes}"
 
 
-def _halved(candidate: Candidate) -> Candidate:
+def _less(candidate: Candidate) -> Candidate:
     """A candidate of the log where sessions tell more."""
     return candidate._replace(
         score=candidate.score * _OTHERS_PART, why=(*candidate.why, ("any session", _OTHERS_PART))

@@ -123,6 +123,16 @@ class Rows:
             elif value & 1 == self._clock & 1:  # half a count on average
                 counts[place] -= 1
 
+    def follow(self, row: int, value: int) -> None:
+        """Count a single value that followed: `followed` in less time where it is known."""
+        at = row * self.k
+        try:
+            place = self._values.index(value, at, at + self.k)
+        except ValueError:
+            self.followed(row, [value])
+        else:
+            self._counts[place] += 1
+
     def n(self, row: int) -> int:
         """How often the context of a row occurred, halvings aside."""
         return self._n[row]

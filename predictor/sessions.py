@@ -6,10 +6,13 @@ came for within its next few events, after how many of the key's occurrences. Th
 log of misses looks at the last three occurrences; a row counts all of them, which
 is what it takes where a session is short and its choice wide (pages of a site).
 
-Only events teach and only misses ask, as everywhere: a hit costs nothing. On a
-web server's log that is as good as learning from every access (waits .357 and .269
-of two sizes of the cache, against .356 and .264). Rows for pairs of keys, a longer
-window, and followers of the event before brought nothing measurable there.
+Reads that find their keys teach too: what everybody asks for is always present, and
+says most about what comes next. They are told in batches (`passed`), and what they
+make likely *waits* for the next miss, whoever's it is, to bring it along: it costs no
+statement. So does what follows the first use of a prefetched key. On a web server's
+log, over 24 sizes and beginnings, waits .321 a read where .342 were with events alone.
+Rows for pairs of keys, the beginning of a session, what the session had read before,
+and followers of the reads before brought less than .002 there.
 
 While all events come from one session, or from one after the other that never
 comes back, nothing is kept. Of sessions, the ones last active are remembered, a few
@@ -23,6 +26,7 @@ its rows earn no memory.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import ClassVar, Final
 
 import msgspec
@@ -34,11 +38,15 @@ from antecache.predictor.plan import Plan
 from antecache.predictor.rows import Rows, bytes_for
 
 _FOLLOWERS: Final = 8
-_WINDOW: Final = 4
+_WINDOW: Final = 6
 _HALVE_AT: Final = 33
 _LEAST_N, _LEAST_CONFIDENCE = 2, 0.04
+#: last reads whose followers may ride with a miss, and how likely these must be
+_WAITING: Final = 8
+_LIKELY: Final = 0.3
+_AFTER_HIT: Final = ("after a hit", 1.0)
 #: returns to a session that others had interrupted, before anything is kept
-_EVIDENCE: Final = 32
+_EVIDENCE: Final = 16
 #: sessions that are looked at for that
 _LOOKED_AT: Final = 64
 #: sessions remembered at most, at least, and what one takes
@@ -65,6 +73,7 @@ class Sessions(Predictor):
         self._last = -1  # the session of the last event
         self._interrupted: dict[int, None] = {}  # sessions, until there is evidence
         self._returns = 0
+        self._waiting: list[bytes] = []  # the last reads that found their keys
 
     def candidates(self, key: bytes) -> list[Candidate]:
         """What followed `key` in the same session. See `Predictor`."""
@@ -111,6 +120,37 @@ class Sessions(Predictor):
             rows = self._make_rows()
             if rows is None:
                 return
+        self._learn(rows, session, key)
+        if not demand:
+            self._note((key,))
+
+    def passed(self, session: int, keys: Sequence[bytes]) -> None:
+        """Learn from what a session found present, and note what that makes likely."""
+        rows = self._rows
+        if rows is None:
+            return
+        for key in keys:
+            self._learn(rows, session, key)
+        self._note(keys)
+
+    def _note(self, keys: Sequence[bytes]) -> None:
+        self._waiting = [*self._waiting, *keys][-_WAITING:]
+
+    def waiting(self) -> list[Candidate]:
+        """What is likely after the last reads that found their keys. See `Predictor`."""
+        keys, self._waiting = self._waiting, []
+        found: dict[bytes, Candidate] = {}
+        for key in keys:
+            for candidate in self.candidates(key):
+                if candidate.score < _LIKELY:
+                    break
+                held = found.get(candidate.key)
+                if held is None or held.score < candidate.score:
+                    found[candidate.key] = candidate
+        return [c._replace(why=(*c.why, _AFTER_HIT)) for c in found.values()]
+
+    def _learn(self, rows: Rows, session: int, key: bytes) -> None:
+        """`session` read `key`: it followed what the session read before it."""
         number = self._names.number(key)
         if number < 0:
             return
@@ -124,7 +164,7 @@ class Sessions(Predictor):
                 done.add(earlier)
                 row = rows.find(earlier)
                 if row >= 0:
-                    rows.followed(row, [number])
+                    rows.follow(row, number)
         rows.occurred(number)
         recent[session] = (*before[1 - _WINDOW :], number)
         if len(recent) > self._most_sessions(self.budget_bytes):
@@ -165,6 +205,7 @@ class Sessions(Predictor):
     def _forget(self) -> None:
         self._rows, self._names = None, Names(0)
         self._recent.clear()
+        self._waiting.clear()
 
     @staticmethod
     def _most_sessions(budget: int) -> int:
@@ -191,6 +232,11 @@ class Sessions(Predictor):
     def met(self) -> bool:
         """Whether sessions take turns, so that there is something to learn of each."""
         return self._returns >= _EVIDENCE
+
+    @property
+    def listens(self) -> bool:
+        """Whether there is a table to learn in."""
+        return self._rows is not None
 
     @property
     def idle(self) -> bool:

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import time
 from binascii import crc32
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -60,15 +61,18 @@ class AccessLog:
     session  who asks now, as it was announced
     aside    numbers of sessions that nothing is learned from, while they last
     dropped  items that no block has taken along
+    passed   items that `reader` has seen; it is called before they are dropped
     """
 
-    __slots__ = ("aside", "dropped", "items", "session")
+    __slots__ = ("aside", "dropped", "items", "passed", "reader", "session")
 
     def __init__(self) -> None:
         self.items: list[Any] = []
         self.session = 0
         self.aside: set[int] = set()
         self.dropped = 0
+        self.passed = 0
+        self.reader: Callable[[], None] | None = None
 
     def enter(self, session: int) -> None:
         """What follows is asked by `session`."""
@@ -128,6 +132,9 @@ class AccessLog:
         return not items or (len(items) == 1 and type(items[0]) is int)
 
     def _begin(self) -> None:
+        if self.reader is not None:
+            self.reader()
+        self.passed = 0
         self.items.clear()  # the list stays: others hold its `append`
         self.items.append(self.session)
 
@@ -143,4 +150,5 @@ class AccessLog:
             count += 1
         session = next((item for item in reversed(items[:count]) if type(item) is int), None)
         self.dropped += count
+        self.passed = max(0, self.passed - count)
         items[:count] = [] if session is None else [session]

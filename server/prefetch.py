@@ -25,6 +25,7 @@ from antecache.predictor.plan import Plan
 from antecache.predictor.walkers import Walkers
 from antecache.server.accesslog import LONGEST, AccessLog
 from antecache.server.backing.base import Source
+from antecache.server.bystander import Bystander
 from antecache.server.interest import Interest
 from antecache.server.ledger import Ledger
 from antecache.server.store import Entry, Evidence, Store
@@ -96,6 +97,8 @@ class Prefetcher:
         self.budget = RowBudget(row_budget)
         self.worth = Worth(store, charged=charged)
         self.interest = Interest()
+        self._bystander = Bystander(access, lambda: self.predictor)
+        access.reader = self.overhear
         self._review_in = REVIEW
         self.walkers = Walkers(access.aside, lambda: self.predictor.budget_bytes, access.enter)
         # Misses that nobody looks at: key, and who asked; departures; how many there may be.
@@ -157,6 +160,10 @@ class Prefetcher:
                 self.interest.doubt()
         predictor.settle(worth.price, fade, closed=worth.closed)
 
+    def overhear(self) -> None:
+        """Tell the predictor of the reads that found their keys since the last event."""
+        self._bystander.catch_up(listening=self.interest.close and not self.worth.closed)
+
     # -- the loader's questions ---------------------------------------------
 
     def riders(self, keys: Sequence[bytes]) -> list[Planned]:
@@ -179,6 +186,7 @@ class Prefetcher:
         session = self._access.asking
         self.predictor.session = session
         closed = self.worth.closed
+        self.overhear()
         for key in keys:
             if (interest.close and not closed) or self._access.session < 0:
                 self.walkers.event(session, key)
@@ -269,7 +277,8 @@ class Prefetcher:
         store = self._store
         room = min(MOST, max(1, int(store.probation.room(store.residents) / 2)))
         trial = self._access.trial
-        decisions = self.decide(key, source, room, candidates=candidates)
+        waiting = self.predictor.waiting() if candidates is None else []
+        decisions = self.decide(key, source, room, candidates=candidates, waiting=waiting)
         if candidates is None:
             absent = (c for c, owner, why in decisions if owner is not None or why in TRIED)
             self.interest.looked(len(decisions), absent)
@@ -302,6 +311,7 @@ class Prefetcher:
         *,
         probe: bool = True,
         candidates: list[Candidate] | None = None,
+        waiting: Sequence[Candidate] = (),
     ) -> list[Decision]:
         """What a miss of `key` would fetch, or which of `candidates`; sends nothing.
 
@@ -316,6 +326,8 @@ class Prefetcher:
         elsewhere = max(here, min(here * ELSEWHERE, HIGHEST))
         if candidates is None:
             candidates = [] if self.worth.closed else self.predictor.candidates(key)
+            if waiting and not self.worth.closed:
+                candidates = _with(candidates, waiting)
             if self.more is not None:
                 candidates = self.more(key, candidates)
         calibrated = self.plan is not None  # until then a score is a guess, or an operator's word
@@ -373,6 +385,7 @@ class Prefetcher:
         if self._access.session < 0:
             self.budget.event()
             return
+        self.overhear()
         self.interest.event(key)
         saved = self.worth.used(self._store.probation.since_left(key))
         if saved and evidence.bucket >= 0:
@@ -423,3 +436,13 @@ class Prefetcher:
         self.plan = plan
         if self.on_plan is not None:
             self.on_plan(plan)
+
+
+def _with(found: list[Candidate], waiting: Sequence[Candidate]) -> list[Candidate]:
+    """Both, a key once with the better score, best first."""
+    best = {candidate.key: candidate for candidate in found}
+    for candidate in waiting:
+        held = best.get(candidate.key)
+        if held is None or held.score < candidate.score:
+            best[candidate.key] = candidate
+    return sorted(best.values(), key=lambda candidate: candidate.score, reverse=True)

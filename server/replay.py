@@ -129,7 +129,7 @@ class Replay:
                 if clock is not None:
                     clock.read_log()
                     clock.emptied()
-                prediction.trainer.feed(items)
+                prediction.learn()
             result.requests += 1
 
     def _cost(self, key: bytes) -> int:

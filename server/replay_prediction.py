@@ -45,6 +45,7 @@ class Prediction:
         courier: Courier,
         access: AccessLog,
     ) -> None:
+        self._access = access
         advice, budget, books = setup.advice, setup.memory_bytes, MAX_RULES
         if setup.unit == "total":
             budget = int(setup.capacity * setup.memory_share)
@@ -98,6 +99,12 @@ class Prediction:
         plan = model.read_plan()
         if plan is not None and plan.version:
             self.trainer.go_on_from(plan)
+
+    def learn(self) -> None:
+        """Hand the access log to the trainer."""
+        self.prefetcher.overhear()
+        self.trainer.feed(self._access.items)
+        self._access.passed = 0
 
     def report(self, result: Result) -> None:
         """Fill in what came of it; prefetches still waiting for their use count neither way."""

@@ -70,7 +70,7 @@ def in_turns(blend: Blend) -> Blend:
     return blend
 
 
-def test_sessions_that_prove_more_certain_halve_what_the_log_says() -> None:
+def test_beside_sessions_that_prove_as_certain_the_log_counts_a_quarter() -> None:
     blend = in_turns(Blend(BUDGET))
     key, first = b"5.1", blend.sessions.first_bucket
     log = {c.key: c.score for c in blend.misslog.candidates(key)}
@@ -81,7 +81,7 @@ def test_sessions_that_prove_more_certain_halve_what_the_log_says() -> None:
     assert b"5.2" in said
     assert b"5.2" in log
     # a bucket of sessions, or of the log, that says nothing of the candidates here
-    for certain, part in ((first + 17, 0.5), (400, 1.0)):
+    for certain, part in ((first + 17, 0.25), (400, 1.0)):
         hits, trials = np.zeros(Blend.buckets), np.zeros(Blend.buckets)
         trials[certain] = hits[certain] = 100
         blend.adopt(Plan(version=1, hits=pack_counters(hits), trials=pack_counters(trials)))
@@ -89,6 +89,36 @@ def test_sessions_that_prove_more_certain_halve_what_the_log_says() -> None:
         for other in log.keys() | said.keys():
             expected = max(part * log.get(other, 0.0), said.get(other, 0.0))
             assert abs(found[other].score - expected) < 1e-6
+
+
+def test_hits_teach_sessions_until_these_prove_to_tell_nothing() -> None:
+    blend = in_turns(Blend(BUDGET))
+    assert blend.listens
+    blend.passed(1, [b"5.1", b"5.2"])
+    assert blend.waiting() == []  # nobody knows yet whether sessions tell more than the log
+    for certain, trained_on, listens in ((400, 1000, True), (400, 9000, False)):
+        hits, trials = np.zeros(Blend.buckets), np.zeros(Blend.buckets)
+        trials[certain] = hits[certain] = 100
+        counters = pack_counters(hits), pack_counters(trials)
+        blend.adopt(Plan(version=1, trained_on=trained_on, hits=counters[0], trials=counters[1]))
+        assert blend.listens is listens
+    hits, trials = np.zeros(Blend.buckets), np.zeros(Blend.buckets)
+    certain = blend.sessions.first_bucket + 17
+    trials[certain] = hits[certain] = 100
+    blend.adopt(
+        Plan(version=2, trained_on=9000, hits=pack_counters(hits), trials=pack_counters(trials))
+    )
+    assert blend.listens
+    blend.passed(1, [b"5.1", b"5.2"])
+    assert b"5.3" in {candidate.key for candidate in blend.waiting()}
+
+
+def test_sessions_that_are_met_get_memory_at_once() -> None:
+    blend = Blend(BUDGET)
+    blend.settle(0.0, 1.0)
+    in_turns(blend)
+    assert not blend.sessions.idle
+    blend.check()
 
 
 def test_the_plan_reaches_every_family() -> None:

@@ -99,3 +99,39 @@ def test_a_table_reads_back_without_its_connections() -> None:
     for at in range(30):
         key = b"page:%d" % (10 * at)
         assert again.candidates(key) == sessions.candidates(key)
+
+
+def test_reads_that_find_their_keys_teach_and_wait_for_the_next_miss() -> None:
+    """Every tour begins with one of the three pages that are always there."""
+    rng = random.Random(2)
+    sessions = Sessions(BUDGET)
+    at: dict[int, int] = {}
+    for _ in range(3000):
+        visitor = rng.randrange(8)
+        tour = rng.randrange(3)
+        sessions.session = visitor
+        if visitor not in at:
+            at[visitor] = tour
+            sessions.passed(visitor, [b"home:%d" % tour])
+        else:
+            sessions.observe(b"page:%d" % at.pop(visitor), demand=True)
+    sessions.waiting()
+    assert sessions.waiting() == []
+    sessions.passed(5, [b"home:1"])
+    found = sessions.waiting()
+    assert b"page:1" in {c.key for c in found}
+    assert ("after a hit", 1.0) in found[0].why
+    assert sessions.waiting() == []  # said once
+    sessions.session = 6
+    sessions.observe(b"home:2", demand=False)  # the first use of a prefetched key
+    assert b"page:2" in {c.key for c in sessions.waiting()}
+    sessions.check()
+
+
+def test_what_is_passed_before_there_is_a_table_makes_none() -> None:
+    sessions = Sessions(BUDGET)
+    for at in range(1000):
+        sessions.passed(at % 7, [b"%d" % at])
+    assert sessions.idle
+    assert not sessions.listens
+    assert sessions.waiting() == []
