@@ -7,6 +7,7 @@ Each case is run with prediction and, where that says something, without:
     runaway    a trainer that is stopped or killed while reads come as fast as they can
     scan       keys of a large table, each read once, in no order
     bot        a client that walks ids in order, one read after the other
+    comings    the same, on a new connection for each read
     shuffled   an application's trace in random order: nothing can be learned
 
 Every line is a measured value and what it may be at most (or least); `--strict` exits
@@ -28,12 +29,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+import safety_readers
 from measure import DATA, TRACES, children, cpu_seconds, quantile
 from safety_poison import poisoned
 from safety_report import Findings, console
-from safety_world import PIPELINE, Line, World, blocks, build, resident
+from safety_world import PIPELINE, Line, World, build, resident
 from tracedb import Layout, read_trace
 
 from antecache.server.spawn import Child, start
@@ -126,89 +127,19 @@ class Bench:
                 most[0] = max(most[0], world.info()["access_log_items"])
         return quantile(sorted(world.latencies), 0.5)
 
-    # -- a scan, and a bot ---------------------------------------------------
+    # -- readers who disturb -------------------------------------------------
 
     def scan(self) -> None:
-        """Every row of the large table, once, in no order, by one client in pipelines."""
-        ids = list(range(1, self.options.scan + 1))
-        random.Random(3).shuffle(ids)
-        keys = [b"logs:%d" % one for one in ids]
-        self._beside(
-            "scan",
-            keys,
-            pipeline=PIPELINE,
-            block=max(len(keys) // 40, 1),
-            visits=max(self.options.visits // 30, 1),
-        )
+        """See `safety_readers.py`, which has the next two as well."""
+        safety_readers.scan(self)
 
     def bot(self) -> None:
-        """Ids in order, one read after the other, as fast as they are answered."""
-        keys = [b"logs:%d" % one for one in range(1, self.options.walk + 1)]
-        self._beside(
-            "bot",
-            keys,
-            pipeline=1,
-            block=max(len(keys) // 40, 1),
-            visits=max(self.options.visits // 30, 1),
-        )
+        """As told there."""
+        safety_readers.bot(self)
 
-    def _beside(
-        self, case: str, keys: list[bytes], *, pipeline: int, block: int, visits: int
-    ) -> None:
-        runs: dict[str, dict[str, Any]] = {}
-        for name in ("off", "on"):
-            with self.world(name) as (server, world):
-                run: dict[str, Any] = {"before": world.visits(self.options.visits)}
-                reader = Line(world.port)
-                world.reads = world.waits = 0
-                before, rows, memory = world.counts(), world.counts(), resident(server.pid)
-                theirs = waited = 0
-                for some in blocks(keys, block):
-                    rows = world.counts()
-                    for part in blocks(some, pipeline):
-                        reader.read(part)
-                    spent = world.counts().since(rows)
-                    theirs += spent.rows
-                    waited += spent.waits
-                    world.visits(visits)
-                run |= {
-                    "during": world.waits / world.reads,
-                    "theirs": theirs,
-                    "waited": waited,
-                    "all": world.counts().since(before),
-                    "grown": resident(server.pid) - memory,
-                    "after": world.visits(self.options.visits),
-                    "status": world.status(),
-                    "info": world.info(),
-                }
-                reader.close()
-                if name == "on":
-                    world.client.execute_command("PREDICTOR", "RETRAIN")
-                    time.sleep(1.0)
-                    run["info"] = world.info()
-                runs[name] = run
-        off, on = runs["off"], runs["on"]
-        for when in ("before", "during", "after"):
-            what = f"people's waits {when} ({off[when]:.3f} without), the difference"
-            self.found.at_most(case, what, on[when] - off[when], 0.003)
-        extra = on["theirs"] / off["theirs"] - 1
-        self.found.at_most(case, "rows read for it beyond those without, share", extra, 0.03)
-        extra = on["all"].rows / off["all"].rows - 1
-        self.found.at_most(case, "all rows beyond those without, share", extra, 0.25)
-        info = on["info"]
-        most = on["status"]["memory-budget-bytes"]
-        self.found.at_most(
-            case, "memory that remembers, of its budget", info["prediction_memory"] / most, 1.0
-        )
-        self.found.at_most(
-            case, "memory grown beyond without, MB", (on["grown"] - off["grown"]) / 1e6, 32
-        )
-        if case == "bot":  # a scan in no order is told only where others' misses come again
-            self.found.at_least(case, "readers set aside", info["readers_set_aside_ever"], 1)
-            aside = info.get("trainer_accesses_aside", 0) / len(keys)
-            self.found.at_least(case, "of its reads, not learned from", aside, 0.9)
-            saved = on["waited"] / max(off["waited"], 1)
-            self.found.at_most(case, "its own waits, of those without", saved, 1.0)
+    def comings(self) -> None:
+        """As told there."""
+        safety_readers.comings(self)
 
     # -- nothing to learn ----------------------------------------------------
 
@@ -268,7 +199,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if bench.found.missed and options.strict else 0
 
 
-CASES = ("poisoned", "runaway", "scan", "bot", "shuffled")
+CASES = ("poisoned", "runaway", "scan", "bot", "comings", "shuffled")
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:

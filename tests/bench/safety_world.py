@@ -73,6 +73,26 @@ class Line:
         self._socket.close()
 
 
+class Comings:
+    """A reader from another address of this machine that makes a connection for every read."""
+
+    def __init__(self, port: int, address: str = "127.0.0.9") -> None:
+        self._port = port
+        self._address = (address, 0)
+
+    def read(self, keys: Sequence[bytes]) -> None:
+        """GET each key, on a connection of its own; raises RuntimeError where one has no value."""
+        for key in keys:
+            with socket.create_connection(("127.0.0.1", self._port), 60, self._address) as one:
+                one.sendall(b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n" % (len(key), key))
+                reply = one.recv(1 << 16)
+                if not reply.startswith(b"$") or reply.startswith(b"$-1"):
+                    raise RuntimeError(reply.decode())
+
+    def close(self) -> None:
+        """Nothing: it is gone after each read."""
+
+
 class Counts(NamedTuple):
     """What a server has counted so far; differences are what happened in between."""
 

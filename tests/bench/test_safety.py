@@ -7,12 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BENCH = Path(__file__).with_name("safety.py")
 
 
-def test_a_bot_does_no_harm(tmp_path: Path) -> None:
+@pytest.mark.parametrize("case", ["bot", "comings"])
+def test_a_bot_does_no_harm(case: str, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    options = ["--cases", "bot", "--walk", "1200", "--scan", "3000", "--visits", "60"]
+    options = ["--cases", case, "--walk", "1200", "--scan", "3000", "--visits", "60"]
     where = ["--data", tmp_path, "--json", report]
     subprocess.run(
         [sys.executable, BENCH, *options, *where], capture_output=True, check=True, timeout=100
