@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from antecache.predictor.rows import Rows
 from antecache.predictor.sessions import Sessions
 
 BUDGET = 100_000
@@ -135,3 +136,15 @@ def test_what_is_passed_before_there_is_a_table_makes_none() -> None:
     assert sessions.idle
     assert not sessions.listens
     assert sessions.waiting() == []
+
+
+def test_a_single_follower_is_counted_as_several_are() -> None:
+    rng = random.Random(4)
+    one, several = Rows(8, 4, 33), Rows(8, 4, 33)
+    for _ in range(5000):
+        context, value = rng.randrange(12), rng.choice((1, 2, 3, rng.randrange(1, 20)))
+        row = one.occurred(context)
+        assert several.occurred(context) == row
+        one.follow(row, value)
+        several.followed(row, [value])
+        assert one.dump() == several.dump()
