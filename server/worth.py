@@ -32,7 +32,7 @@ from antecache.server.store import Store
 #: departures within which a miss tells the price, as a share of the entries
 NEAR: Final = 0.1
 #: what more memory saves falls as it grows, so less of it costs more than was measured
-STEEPER: Final = 1.5
+STEEPER: Final = 1.3
 #: what is seen of the waits that prediction caused is not all: a policy that tells good entries
 #: from bad loses more with the last ones than these missed
 UNSEEN: Final = 2.5
@@ -48,8 +48,9 @@ DEBT: Final = 2.0
 #: and of what was saved lately; more would buy a licence to lose for long
 BANK: Final = 20.0
 #: how many times its price prediction must promise to be worth for a closed gate to open at
-#: once; twice that after each time that it was believed in vain
+#: once; twice that after each time that it was believed in vain, which is forgotten by and by
 CONVINCING: Final = 2.0
+FORGIVE: Final = 0.985  # at each look
 
 
 class Worth:
@@ -153,6 +154,7 @@ class Worth:
         allowance = self.allowance
         self.balance = min(self.balance, allowance + min(self.saved, BANK * allowance))
         if self.closed:
+            self._convincing = max(CONVINCING, self._convincing * FORGIVE)
             if promise >= self._convincing:
                 self._convincing *= 2
                 self.balance = max(self.balance, -allowance / 2)

@@ -119,3 +119,26 @@ def test_what_was_saved_lately_carries_over_a_bad_moment() -> None:
         worth.review(50 * ENTRY, 0.95)
         worths.append(worth.closed)
     assert worths == [True, False]
+
+
+def looks_until_open(worth: Worth, promise: float) -> int:
+    """Harm closes the gate; how many looks at such a promise open it again."""
+    worth.review(50 * ENTRY, 1.0)
+    for _ in range(200):
+        worth.missed(20)
+    worth.review(50 * ENTRY, 1.0)
+    assert worth.closed
+    looks = 0
+    while worth.closed:
+        worth.review(0, 1.0, promise=promise)
+        looks += 1
+        assert looks < 1000
+    return looks
+
+
+def test_a_promise_that_was_vain_must_be_larger_and_that_is_forgotten_by_and_by() -> None:
+    worth = Worth(full_store())
+    assert looks_until_open(worth, 5.0) == 1
+    assert looks_until_open(worth, 5.0) == 1  # four times its price is asked now
+    later = looks_until_open(worth, 5.0)  # and now eight: until the doubt has faded
+    assert 10 < later < 100
