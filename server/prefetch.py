@@ -158,7 +158,6 @@ class Prefetcher:
                 self.interest.rest()
             else:
                 self.interest.doubt()
-        self._store.probation.sample(worth.closed)  # the price is told by some keys as well
         predictor.settle(worth.price, fade, closed=worth.closed)
 
     def overhear(self) -> None:
@@ -194,9 +193,7 @@ class Prefetcher:
             if self._access.session < 0:  # nothing is learned from who asks
                 planned += self._ahead(session, key)
                 continue
-            own = True
-            if not store.probation.sampling or store.probation.sampled(key):
-                own = self.worth.missed(store.probation.missed(key, store.residents))
+            own = self.worth.missed(store.probation.missed(key, store.residents))
             interest.event(key)
             looks = interest.looking and not closed and not self.predictor.idle
             if looks or self.more is not None:
@@ -233,12 +230,8 @@ class Prefetcher:
                 self.walkers.event(session, key)
         if len(left) == len(noted):
             missed, told = worth.missed, probation.missed
-            asked = [(key, at) for (key, _), at in zip(noted, left, strict=True)]
-            if probation.sampling:
-                asked = [(key, at) for key, at in asked if probation.sampled(key)]
-                probation.passed(len(noted) - len(asked))
-            own -= len(asked)
-            for key, departures in asked:
+            own = 0
+            for (key, _), departures in zip(noted, left, strict=True):
                 own += missed(told(key, residents, departures))
         else:  # while some of them came, nobody remembered what left
             probation.passed(len(noted))

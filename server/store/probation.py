@@ -12,7 +12,6 @@ while as many misses passed as there are entries is given up before anything els
 from __future__ import annotations
 
 from typing import Final
-from zlib import crc32
 
 from antecache.policies.base import Node, Queue
 from antecache.server.store.entry import PROBATION
@@ -20,8 +19,6 @@ from antecache.server.store.recent import Recent
 
 #: departures that are remembered together: one at a time each would cost three times as much
 _TOGETHER: Final = 64
-#: of so many departures one is remembered while only a sample is asked for
-_SAMPLED: Final = 4
 #: demand misses after which an unused entry leaves first, where residents are fewer
 LONGEST = 100
 
@@ -30,8 +27,7 @@ class Probation:
     """Unused prefetched entries, oldest first, and what left this queue and the policy lately.
 
     watching    whether what the policy gives up is remembered; prediction needs to know
-    sampling    whether that is so for one key in `_SAMPLED` only (`sampled`)
-    departures  how many entries the policy gave up while it was watched
+    departures  how many entries the policy gave up while that was so
     """
 
     START, FLOOR, CEILING = 0.10, 0.05, 0.90
@@ -41,7 +37,6 @@ class Probation:
         self.share = self.START
         self.watching = False
         self.departures = 0
-        self.sampling = False
         self._gone: list[bytes] = []  # the last of them, which `_left_policy` is yet to be told
         self._misses = 0
         self._left_unused = Recent()
@@ -102,25 +97,12 @@ class Probation:
         """The eviction policy gave up `key`."""
         if self.watching:
             self.departures += 1
-            if self.sampling and not self.sampled(key):
-                return
             self._gone.append(key)
             if len(self._gone) >= _TOGETHER:
                 self._remember()
 
-    @staticmethod
-    def sampled(key: bytes) -> bool:
-        """Whether a key is one of the sample, always the same ones."""
-        return crc32(key) >> 30 == 0  # the low bits are a place in `Recent`
-
-    def sample(self, on: bool) -> None:
-        """Whether to remember a sample from now on, or all."""
-        if on is not self.sampling:
-            self._remember()
-            self.sampling = on
-
     def _remember(self) -> None:
-        self._left_policy.push_all(self._gone, _SAMPLED if self.sampling else 1)
+        self._left_policy.push_all(self._gone)
         self._gone.clear()
 
     def missed(self, key: bytes, residents: int, departures: int = -1) -> int:

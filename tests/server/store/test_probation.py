@@ -41,18 +41,3 @@ def test_what_left_before_somebody_watches_is_not_known() -> None:
     probation.left_policy(b"b")
     probation.watch(True)
     assert probation.since_left(b"a") == probation.since_left(b"b") == -1
-
-
-def test_a_sample_tells_the_same_ages_of_a_quarter_of_the_keys() -> None:
-    probation = watching(4000)
-    probation.sample(True)
-    keys = [b"key:%d" % number for number in range(8000)]
-    for key in keys:
-        probation.left_policy(key)
-    sampled = [number for number, key in enumerate(keys) if probation.sampled(key)]
-    assert 0.2 < len(sampled) / len(keys) < 0.3
-    assert probation.departures == 8000
-    ages = {number: probation.since_left(keys[number]) for number in range(4200, 8000)}
-    known = {number: age for number, age in ages.items() if age >= 0}
-    assert len(known) > 0.9 * sum(number >= 4200 for number in sampled)
-    assert all(abs(age - (8000 - number)) < 400 for number, age in known.items())
