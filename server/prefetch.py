@@ -4,14 +4,15 @@ On a demand miss the predictor names candidates with calibrated probabilities.
 Those already cached, on their way, known to be absent or owned by no source are
 out. The rest go out, best first, while their probability reaches the threshold
 and probation has room; a candidate in another table than the missed key's, which
-costs a statement of its own, must reach half as much again.
+costs a statement of its own, must be a third likelier.
 
 The threshold keeps the extra rows within `row_budget`: it rises as the decayed
 rows read exceed (1 + budget) times the events (demand misses and first uses of
 prefetched keys, which without prediction would have been misses); see
 `predictor/budget.py`.
 
-It does not decide when to learn (the trainer) and keeps no books (the ledger).
+It does not decide who is told of a miss, and when (`witnesses.py`), or when to learn
+(the trainer), and keeps no books (the ledger).
 """
 
 from __future__ import annotations
@@ -20,20 +21,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from antecache.predictor.base import Candidate, Predictor
-from antecache.predictor.budget import HIGHEST, RowBudget
+from antecache.predictor.budget import HIGHEST
 from antecache.predictor.plan import Plan
-from antecache.predictor.walkers import Walkers
 from antecache.server.accesslog import LONGEST, AccessLog
 from antecache.server.backing.base import Source
-from antecache.server.bystander import Bystander
-from antecache.server.interest import Interest
 from antecache.server.ledger import Ledger
 from antecache.server.store import Entry, Evidence, Store
-from antecache.server.worth import Worth
+from antecache.server.witnesses import Witnesses
 
 MOST = 32  # prefetches a miss
-REVIEW = 200  # events between two looks at what memory is worth
-TOGETHER = 256  # misses that nobody looks at, of which the predictor is told at once
 ELSEWHERE = 1.3  # a candidate in another table must be this much likelier
 
 ELSE = ("link ", "rule ")  # evidence that is not the predictor's
@@ -89,22 +85,15 @@ class Prefetcher:
     ) -> None:
         self._store = store
         self._owner = owner
-        self.predictor = predictor
         self.ledger = ledger
         self._loader = loader
         self._access = access
         self.plan: Plan | None = None
-        self.budget = RowBudget(row_budget)
-        self.worth = Worth(store, charged=charged)
-        self.interest = Interest()
-        self._bystander = Bystander(access, lambda: self.predictor)
-        access.reader = self.overhear
-        self._review_in = REVIEW
-        self.walkers = Walkers(access.aside, lambda: self.predictor.budget_bytes, access.enter)
-        # Misses that nobody looks at: key, and who asked; departures; how many there may be.
-        self._noted: list[tuple[bytes, int]] = []
-        self._noted_at: list[int] = []
-        self._spare = 0
+        self.witnesses = Witnesses(
+            store, access, ledger, predictor, row_budget=row_budget, charged=charged
+        )
+        self.budget, self.worth = self.witnesses.budget, self.witnesses.worth
+        self.interest, self.walkers = self.witnesses.interest, self.witnesses.walkers
         self.enabled = enabled
         predictor.settle(self.worth.price, 1.0)
         # Further evidence: what is beside the predictor's candidates for a miss, and who else
@@ -118,51 +107,22 @@ class Prefetcher:
         return self._access.session < 0
 
     @property
+    def predictor(self) -> Predictor:
+        """Who names candidates; another one after what it learned was replaced."""
+        return self.witnesses.predictor
+
+    @predictor.setter
+    def predictor(self, predictor: Predictor) -> None:
+        self.witnesses.predictor = predictor
+
+    @property
     def enabled(self) -> bool:
         """PREDICTOR ON | OFF."""
-        return self._enabled
+        return self.witnesses.enabled
 
     @enabled.setter
     def enabled(self, on: bool) -> None:
-        self._enabled = on
-        self._noted.clear()
-        self._noted_at.clear()
-        self._store.probation.watch(on)
-
-    def _event(self, *, own: bool) -> None:
-        """A demand miss, or the first use of a prefetched key; see `RowBudget.event`."""
-        self.budget.event(own=own)
-        self._review_in -= 1
-        if self._review_in < 0:
-            self._review()
-
-    def _review(self) -> None:
-        """Every few hundred events: what memory is worth, and how much of it prediction gets."""
-        predictor, worth = self.predictor, self.worth
-        self._review_in = REVIEW
-        # without a price, and with hardly a prefetch, nobody asks what prediction displaced
-        self._store.probation.watch(self._enabled and (self.interest.close or not worth.free))
-        # A log is judged over as many events as it might hold.
-        remembered = min(40_000, max(4000, predictor.budget_bytes // 13))
-        fade = 1 - REVIEW / remembered
-        ended = self.ledger.outcomes
-        used = ended["useful"] + ended["late"] + 1
-        hopes = len(self._store.probation) * used / (used + ended["wasted"] + 1)
-        was = worth.closed
-        worth.review(predictor.nbytes, fade, promise=predictor.promise, hopes=hopes)
-        if worth.closed and not was:
-            if worth.free:
-                # There is nothing to give back: less is looked at instead, and what is remembered
-                # stays, so that traffic that becomes predictable is noticed soon.
-                worth.reopen()
-                self.interest.rest()
-            else:
-                self.interest.doubt()
-        predictor.settle(worth.price, fade, closed=worth.closed)
-
-    def overhear(self) -> None:
-        """Tell the predictor of the reads that found their keys since the last event."""
-        self._bystander.catch_up(listening=self.interest.close and not self.worth.closed)
+        self.witnesses.enable(on)
 
     # -- the loader's questions ---------------------------------------------
 
@@ -171,83 +131,32 @@ class Prefetcher:
         planned: list[Planned] = []
         if not self.enabled:
             return planned
-        store, interest = self._store, self.interest
-        asks = self._access.session
-        if self._spare and asks >= 0 and self.more is None:
-            noted = self._noted
-            for key in keys:
-                noted.append((key, asks))
-            if store.probation.watching:
-                self._noted_at += [store.probation.departures] * len(keys)
-            if len(noted) >= self._spare:
-                self.catch_up()
+        witnesses, interest = self.witnesses, self.interest
+        if self.more is None and witnesses.notes(keys):
             return planned
-        self.catch_up()
+        witnesses.catch_up()
         session = self._access.asking
         self.predictor.session = session
         closed = self.worth.closed
-        self.overhear()
+        witnesses.overhear()
         for key in keys:
             if (interest.close and not closed) or self._access.session < 0:
                 self.walkers.event(session, key)
             if self._access.session < 0:  # nothing is learned from who asks
                 planned += self._ahead(session, key)
                 continue
-            own = self.worth.missed(store.probation.missed(key, store.residents))
-            interest.event(key)
+            own = witnesses.missed(key)
             looks = interest.looking and not closed and not self.predictor.idle
             if looks or self.more is not None:
                 source = self._owner(key)
                 if source is not None and source.options.prefetch:
                     found = None if looks or self.more is None else self.more(key, [])
                     planned += self._consider(key, source, {k for k, _, _ in planned}, found)
-            self._observe(key, demand=True)
+            witnesses.observe(key, demand=True)
             self.budget.row()
-            self._event(own=own)
-        self._plan_ahead()
+            witnesses.event(own=own)
+        witnesses.plan_ahead()
         return planned
-
-    def _plan_ahead(self) -> None:
-        """How many of the next misses nobody is going to look at: they are told together.
-
-        Each alone, between a statement and the next, finds nothing of this in the caches of
-        the processor, and costs three times as much.
-        """
-        idle = self.worth.closed or self.predictor.idle
-        most = min(TOGETHER, self._store.residents // 16, self._review_in + 1)
-        self._spare = most if idle else min(most, self.interest.spare)
-
-    def catch_up(self) -> None:
-        """Tell everybody of the misses that were only noted."""
-        if not self._noted:
-            return
-        noted, self._noted = self._noted, []
-        left, self._noted_at = self._noted_at, []
-        interest, worth, predictor = self.interest, self.worth, self.predictor
-        probation, residents, own = self._store.probation, self._store.residents, len(noted)
-        if interest.close and not worth.closed:
-            for key, session in noted:
-                self.walkers.event(session, key)
-        if len(left) == len(noted):
-            missed, told = worth.missed, probation.missed
-            own = 0
-            for (key, _), departures in zip(noted, left, strict=True):
-                own += missed(told(key, residents, departures))
-        else:  # while some of them came, nobody remembered what left
-            probation.passed(len(noted))
-            worth.passed(len(noted))
-        interest.passed([key for key, _ in noted])
-        if interest.thorough and not worth.closed:
-            for key, session in noted:
-                predictor.session = session
-                predictor.observe(key, demand=True)
-        else:
-            predictor.note_all(noted)
-        self.budget.missed(len(noted), own)
-        self._review_in -= len(noted)
-        if self._review_in < 0:
-            self._review()
-        self._plan_ahead()
 
     def _ahead(self, session: int, key: bytes) -> Iterable[Planned]:
         """What a reader that is set aside will read next, by its own step alone."""
@@ -378,14 +287,14 @@ class Prefetcher:
             self._used(entry.key, evidence)
 
     def _used(self, key: bytes, evidence: Evidence) -> None:
-        self.catch_up()
-        self._spare = 0
+        witnesses = self.witnesses
+        witnesses.wake()
         if self.interest.close or self._access.session < 0:
             self.walkers.event(self._access.asking, key)
         if self._access.session < 0:
             self.budget.event()
             return
-        self.overhear()
+        witnesses.overhear()
         self.interest.event(key)
         saved = self.worth.used(self._store.probation.since_left(key))
         if saved and evidence.bucket >= 0:
@@ -393,14 +302,8 @@ class Prefetcher:
             if not evidence.rule.startswith(ELSE):
                 self.interest.used()
         self.predictor.session = self._access.asking
-        self._observe(key, demand=False)
-        self._event(own=saved)
-
-    def _observe(self, key: bytes, *, demand: bool) -> None:
-        if self.interest.thorough and not self.worth.closed:
-            self.predictor.observe(key, demand=demand)
-        else:
-            self.predictor.note(key, demand=demand)
+        witnesses.observe(key, demand=False)
+        witnesses.event(own=saved)
 
     def unused(self, entry: Entry, evidence: Evidence) -> None:
         """A prefetched entry left before anybody used it."""

@@ -102,7 +102,7 @@ class Prediction:
 
     def learn(self) -> None:
         """Hand the access log to the trainer."""
-        self.prefetcher.overhear()
+        self.prefetcher.witnesses.overhear()
         self.trainer.feed(self._access.items)
         self._access.passed = 0
 

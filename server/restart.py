@@ -265,7 +265,7 @@ class Restart:
 
     def _describe(self, keys: list[tuple[bytes, float]]) -> Saved:
         prefetcher, trainer = self._parts.prefetcher, self._parts.trainer
-        prefetcher.catch_up()
+        prefetcher.witnesses.catch_up()
         plan: Plan | None = prefetcher.plan
         kind = type(prefetcher.predictor)
         return Saved(

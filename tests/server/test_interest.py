@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from antecache.predictor.base import Candidate
 from antecache.predictor.blend import Blend
-from antecache.server import interest, prefetch
+from antecache.server import interest, witnesses
 from antecache.server.interest import (
     CLOSELY,
     CREDIT,
@@ -208,13 +208,13 @@ def test_pairs_are_noticed_after_long_chaos() -> None:
 
 def test_misses_that_nobody_looks_at_are_told_late_but_all_of_them() -> None:
     replays = []
-    for together in (1, prefetch.TOGETHER):
+    for together in (1, witnesses.TOGETHER):
         rng = random.Random(3)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(prefetch, "TOGETHER", together)
+            patch.setattr(witnesses, "TOGETHER", together)
             replay = Replay(Setup(policy="lru", predictor="blend", capacity=KEYS // 5))
             replay.feed(shuffled(rng, 30_000))
-        prefetcher_of(replay).catch_up()
+        prefetcher_of(replay).witnesses.catch_up()
         replays.append(replay)
     alone, late = (prefetcher_of(replay).predictor for replay in replays)
     assert isinstance(alone, Blend) and isinstance(late, Blend)
