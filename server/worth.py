@@ -48,9 +48,11 @@ DEBT: Final = 2.0
 #: and of what was saved lately; more would buy a licence to lose for long
 BANK: Final = 20.0
 #: how many times its price prediction must promise to be worth for a closed gate to open at
-#: once; twice that after each time that it was believed in vain, which is forgotten by and by
+#: once; twice that after each time that it was believed in vain, of which by and by so much
+#: is forgotten that this is enough
 CONVINCING: Final = 2.0
 FORGIVE: Final = 0.985  # at each look
+FORGIVEN: Final = 8.0
 
 
 class Worth:
@@ -154,7 +156,8 @@ class Worth:
         allowance = self.allowance
         self.balance = min(self.balance, allowance + min(self.saved, BANK * allowance))
         if self.closed:
-            self._convincing = max(CONVINCING, self._convincing * FORGIVE)
+            doubt = self._convincing
+            self._convincing = max(min(doubt, FORGIVEN), doubt * FORGIVE)
             if promise >= self._convincing:
                 self._convincing *= 2
                 self.balance = max(self.balance, -allowance / 2)
