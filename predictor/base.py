@@ -43,6 +43,18 @@ class Candidate(NamedTuple):
     why: Why
 
 
+def merged(first: list[Candidate], second: Sequence[Candidate]) -> list[Candidate]:
+    """Both, a key once with the better score, best first; `first` itself where it is alone."""
+    if not second:
+        return first
+    best = {candidate.key: candidate for candidate in first}
+    for candidate in second:
+        held = best.get(candidate.key)
+        if held is None or held.score < candidate.score:
+            best[candidate.key] = candidate
+    return sorted(best.values(), key=lambda candidate: candidate.score, reverse=True)
+
+
 class Predictor(ABC):
     """Base of every family of evidence. Constructors only store parameters.
 

@@ -33,7 +33,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from antecache.predictor.allowance import Allowance
-from antecache.predictor.base import Candidate, Predictor, Why
+from antecache.predictor.base import Candidate, Predictor, Why, merged
 from antecache.predictor.evidence import certainty
 from antecache.predictor.loglength import LengthState, LogLength
 from antecache.predictor.misslog import MissLog
@@ -114,13 +114,7 @@ class Blend(Predictor):
             found = [_less(candidate) for candidate in found]
         if not more:
             return found
-        best = {candidate.key: candidate for candidate in found}
-        for candidate in more:
-            held = best.get(candidate.key)
-            if held is None or held.score < candidate.score:
-                best[candidate.key] = candidate
-        best.pop(key, None)
-        return sorted(best.values(), key=lambda candidate: candidate.score, reverse=True)
+        return [candidate for candidate in merged(found, more) if candidate.key != key]
 
     def observe(self, key: bytes, *, demand: bool) -> None:
         """Record an event in every family. See `Predictor`."""

@@ -26,7 +26,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
-from antecache.predictor.base import Candidate
+from antecache.predictor.base import Candidate, merged
 from antecache.predictor.features import group_of
 from antecache.predictor.links import Links
 from antecache.predictor.plan import Plan
@@ -145,7 +145,7 @@ class Followups:
         if self._groups:
             found = self._weighed(key, found)
         said = self.rules.candidates(key, hit=False) if self.rules else []
-        return self._allowed(_merged(found, said) if said else found)
+        return self._allowed(merged(found, said) if said else found)
 
     def _weighed(self, key: bytes, found: list[Candidate]) -> list[Candidate]:
         """With what the model in charge adds to the log-odds of each group."""
@@ -191,7 +191,7 @@ class Followups:
             if depth > DEEPEST:
                 return
             if evidence.rule.startswith(_FOLLOWED):
-                found = _merged(found, self.beside(key, self._prefetcher.predictor.candidates(key)))
+                found = merged(found, self.beside(key, self._prefetcher.predictor.candidates(key)))
             found = [_chained(candidate, evidence.score, depth) for candidate in found]
         if found:
             self._prefetcher.pursue(key, found)
@@ -208,7 +208,7 @@ class Followups:
             self._read(key, evidence.source, fields)
             found = self.named(key, evidence.source, fields) if fields else []
         if self.rules:
-            found = _merged(found, self._allowed(self.rules.candidates(key, hit=False)))
+            found = merged(found, self._allowed(self.rules.candidates(key, hit=False)))
         if found:
             self._prefetcher.pursue(key, found)
 
@@ -308,7 +308,7 @@ class Followups:
                 entry = self._store.databases[0].peek(key)
                 if entry is not None and entry.origin is not None:
                     source = entry.origin.source
-                    found = _merged(found, self.named(key, source, fields_of(entry.value)))
+                    found = merged(found, self.named(key, source, fields_of(entry.value)))
             if found:
                 self._prefetcher.pursue(key, found)
 
@@ -320,18 +320,6 @@ class Followups:
 
 def _when_the_loop_comes_round(work: Callable[[], None]) -> None:
     asyncio.get_running_loop().call_soon(work)
-
-
-def _merged(first: list[Candidate], second: list[Candidate]) -> list[Candidate]:
-    """Both, a key once with the better score, best first."""
-    if not second:
-        return first
-    best = {candidate.key: candidate for candidate in first}
-    for candidate in second:
-        held = best.get(candidate.key)
-        if held is None or held.score < candidate.score:
-            best[candidate.key] = candidate
-    return sorted(best.values(), key=lambda candidate: candidate.score, reverse=True)
 
 
 def _chained(candidate: Candidate, score: float, depth: int) -> Candidate:

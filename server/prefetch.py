@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from antecache.predictor.base import Candidate, Predictor
+from antecache.predictor.base import Candidate, Predictor, merged
 from antecache.predictor.budget import HIGHEST
 from antecache.predictor.plan import Plan
 from antecache.server.accesslog import LONGEST, AccessLog
@@ -235,8 +235,8 @@ class Prefetcher:
         elsewhere = max(here, min(here * ELSEWHERE, HIGHEST))
         if candidates is None:
             candidates = [] if self.worth.closed else self.predictor.candidates(key)
-            if waiting and not self.worth.closed:
-                candidates = _with(candidates, waiting)
+            if not self.worth.closed:
+                candidates = merged(candidates, waiting)
             if self.more is not None:
                 candidates = self.more(key, candidates)
         calibrated = self.plan is not None  # until then a score is a guess, or an operator's word
@@ -339,13 +339,3 @@ class Prefetcher:
         self.plan = plan
         if self.on_plan is not None:
             self.on_plan(plan)
-
-
-def _with(found: list[Candidate], waiting: Sequence[Candidate]) -> list[Candidate]:
-    """Both, a key once with the better score, best first."""
-    best = {candidate.key: candidate for candidate in found}
-    for candidate in waiting:
-        held = best.get(candidate.key)
-        if held is None or held.score < candidate.score:
-            best[candidate.key] = candidate
-    return sorted(best.values(), key=lambda candidate: candidate.score, reverse=True)
